@@ -1,0 +1,100 @@
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace flexgemm::codegen {
+
+/// Element types as kernels see them. tf32 is a compute type; it is stored as f32.
+enum class ElementType : std::uint8_t { f32, tf32, f16, bf16 };
+
+/// Device programs that codegen can emit: one file each under templates/kernels/.
+enum class KernelKind : std::uint8_t {
+  implicit_gemm,  ///< gathered rows times weights; also the dense GEMM of explicit_gemm, as V = 1 with a row
+                  ///< identity
+  gather_rows,    ///< explicit_gemm's gather: [rows, V * Ci] from feats and the neighbor map
+  reduce_partials,  ///< sums the float partials of a split reduction in split order, adds the bias, converts
+};
+
+/// How products are formed.
+enum class MmaPath : std::uint8_t { ffma, mma_sync };
+
+/// Type of the bias operand.
+enum class BiasType : std::uint8_t { none, f32, storage };
+
+/// Where the accumulators go.
+enum class OutputType : std::uint8_t {
+  storage,  ///< finished rows in the storage type
+  partial,  ///< float partial sums, [split, row, channel], for reduce_partials
+};
+
+/// A compute architecture such as sm_80 or sm_90a.
+struct Architecture {
+  int major = 8;
+  int minor = 0;
+  char suffix = '\0';  ///< 'a' for the architecture-specific instruction set, '\0' for none
+
+  int number() const noexcept { return major * 10 + minor; }
+  bool has_cp_async() const noexcept { return number() >= 80; }
+  bool has_mma_sync(ElementType compute) const noexcept;
+  /// Dynamic shared memory that one block may use, after opting in, in bytes (CUDA C++ Programming Guide,
+  /// Technical Specifications per Compute Capability).
+  int shared_bytes_per_block() const noexcept;
+  int shared_bytes_per_multiprocessor() const noexcept;
+  int threads_per_multiprocessor() const noexcept;
+
+  friend auto operator<=>(const Architecture&, const Architecture&) noexcept = default;
+};
+
+/// "sm_90a". `parse_architecture` throws std::invalid_argument for text that names none that codegen knows.
+std::string to_string(const Architecture& architecture);
+Architecture parse_architecture(std::string_view text);
+
+/// A kernel, chosen down to the last constant. Value type; equal specs emit the same source.
+/// Dimensions of implicit_gemm: M = output rows, N = Co, K = V * Ci walked as (valid offset of the tile,
+/// channel).
+struct KernelSpec {
+  KernelKind kind = KernelKind::implicit_gemm;
+  ElementType compute = ElementType::f32;
+  MmaPath mma = MmaPath::ffma;
+  int in_channels = 1;   ///< Ci (for the dense GEMM of explicit_gemm: V * Ci)
+  int out_channels = 1;  ///< Co
+  int volume = 1;        ///< V (for the dense GEMM: 1)
+
+  int row_tile = 64;     ///< output rows a block
+  int column_tile = 64;  ///< output channels a block
+  int k_tile = 32;       ///< reduction elements a pipeline stage
+  int stages = 2;        ///< pipeline stages in shared memory
+  int warps_m = 2;       ///< warps along the rows; row_tile / warps_m is a multiple of 16
+  int warps_n = 2;       ///< warps along the channels; column_tile / warps_n is a multiple of 16 (ffma: 8)
+  int min_blocks = 1;    ///< blocks a multiprocessor that __launch_bounds__ asks registers for
+
+  int feats_vector_bytes = 4;   ///< bytes a load of feats: 16, 8, 4, or 2; divides Ci * size and the pointer
+  int weight_vector_bytes = 4;  ///< the same for weights
+  int output_vector_bytes = 4;  ///< bytes a store; divides Co * size and the pointer
+  BiasType bias = BiasType::none;
+  OutputType output = OutputType::storage;
+  Architecture architecture;
+
+  friend auto operator<=>(const KernelSpec&, const KernelSpec&) noexcept = default;
+};
+
+const char* name(ElementType type) noexcept;
+const char* name(KernelKind kind) noexcept;
+const char* name(MmaPath mma) noexcept;
+
+/// Bytes of an element in memory: 4 for f32 and tf32, 2 for f16 and bf16.
+int storage_bytes(ElementType type) noexcept;
+
+/// Stable text such as
+/// "implicit_gemm.f16.mma_sync.ci64.co64.v27.t128x64x32.s4.w4x2.b2.vec16.16.16.bias0.storage.sm_90a".
+/// `parse_spec` is its inverse and throws std::invalid_argument with the offending part.
+std::string to_string(const KernelSpec& spec);
+KernelSpec parse_spec(std::string_view text);
+
+/// 64-bit FNV-1a hash of to_string(spec) as 16 hex digits.
+std::string spec_hash(const KernelSpec& spec);
+
+}  // namespace flexgemm::codegen

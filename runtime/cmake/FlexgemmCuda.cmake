@@ -1,0 +1,16 @@
+# FLEXGEMM_HAS_CUDA: whether the CUDA backend is built, from FLEXGEMM_CUDA and from what is installed.
+set(FLEXGEMM_HAS_CUDA OFF)
+if(NOT FLEXGEMM_CUDA STREQUAL "OFF")
+  include(CheckLanguage)
+  if(NOT CMAKE_CUDA_COMPILER AND EXISTS /usr/local/cuda/bin/nvcc)
+    set(CMAKE_CUDA_COMPILER /usr/local/cuda/bin/nvcc)
+  endif()
+  check_language(CUDA)
+  if(CMAKE_CUDA_COMPILER)
+    set(FLEXGEMM_HAS_CUDA ON)
+  elseif(FLEXGEMM_CUDA STREQUAL "ON")
+    message(FATAL_ERROR "FLEXGEMM_CUDA is ON but no CUDA compiler was found.\n"
+      "Install a CUDA toolkit (12.4 or newer), set CUDACXX to its nvcc, or configure with -DFLEXGEMM_CUDA=AUTO.")
+  endif()
+endif()
+message(STATUS "FlexGEMM: CUDA backend ${FLEXGEMM_HAS_CUDA}")

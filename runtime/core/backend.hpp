@@ -1,0 +1,90 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include <flexgemm/context.hpp>
+
+namespace flexgemm::detail {
+
+/// What every backend's neighbor map has in common. Backends derive from it and add their own layouts.
+class MapData {
+ public:
+  MapData(Device device, std::int64_t rows, const SubmanifoldOptions& options) noexcept
+      : device(device), rows(rows), kernel(options.kernel), dilation(options.dilation) {}
+  virtual ~MapData() = default;
+  MapData(const MapData&) = delete;
+  MapData& operator=(const MapData&) = delete;
+
+  virtual std::int64_t pairs() const = 0;
+  virtual const std::int32_t* indices() const = 0;
+
+  int volume() const noexcept { return kernel.x * kernel.y * kernel.z; }
+
+  const Device device;
+  const std::int64_t rows;
+  const Extent3 kernel;
+  const Extent3 dilation;
+};
+
+/// Arguments that the core has validated: shapes agree, pointers are non-null wherever there are elements.
+struct MapArguments {
+  const std::int32_t* coords;  // [rows, 4]
+  std::int64_t rows;
+  Grid grid;
+  SubmanifoldOptions options;
+};
+
+struct ForwardArguments {
+  const Conv3dOptions* conv;
+  const MapData* map;
+  const void* feats;
+  const void* weight;
+  const void* bias;  // nullptr: none
+  DType bias_dtype;
+  void* out;
+};
+
+struct BackwardArguments {
+  const Conv3dOptions* conv;
+  const MapData* map;
+  const void* grad_out;
+  const void* feats;   // nullptr unless grad_weight
+  const void* weight;  // nullptr unless grad_input
+  void* grad_input;    // nullptr: not asked for
+  void* grad_weight;
+  DType grad_weight_dtype;
+  void* grad_bias;
+  DType grad_bias_dtype;
+  bool accumulate;
+};
+
+/// The table of functions that a device implements. All of it is thread-safe.
+class Backend {
+ public:
+  virtual ~Backend() = default;
+
+  virtual Device device() const noexcept = 0;
+  virtual std::string description() const = 0;
+
+  virtual std::shared_ptr<const MapData> submanifold_map(const MapArguments& arguments, Stream stream) = 0;
+
+  /// Throws Error{unsupported} if the pinned algorithm cannot serve the problem.
+  virtual KernelChoice choice(const Conv3dOptions& conv, const MapData& map, Op op) = 0;
+  virtual void forward(const ForwardArguments& arguments, Stream stream) = 0;
+  virtual void backward(const BackwardArguments& arguments, Stream stream) = 0;
+
+  virtual void* allocate(std::size_t bytes, Stream stream) = 0;  // throws Error{out_of_memory}
+  virtual void deallocate(void* pointer, std::size_t bytes, Stream stream) noexcept = 0;
+  virtual void copy_to_device(void* target, const void* source, std::size_t bytes, Stream stream) = 0;
+  virtual void copy_to_host(void* target, const void* source, std::size_t bytes, Stream stream) = 0;
+  virtual void synchronize(Stream stream) = 0;
+  virtual MemoryStatistics memory() const = 0;
+};
+
+std::shared_ptr<Backend> open_cpu_backend(const ContextOptions& options);
+std::shared_ptr<Backend> open_cuda_backend(int ordinal, const ContextOptions& options);
+
+}  // namespace flexgemm::detail

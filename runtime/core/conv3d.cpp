@@ -1,0 +1,132 @@
+#include <utility>
+
+#include <flexgemm/conv3d.hpp>
+
+#include "core/backend.hpp"
+#include "core/fail.hpp"
+#include "core/validate.hpp"
+
+namespace flexgemm {
+
+using namespace detail;
+
+namespace {
+
+Shape weight_shape(const Conv3dOptions& options) {
+  const Extent3& kernel = options.kernel;
+  return {options.out_channels, kernel.x, kernel.y, kernel.z, options.in_channels};
+}
+
+/// A tensor that the call needs: present, of the expected shape and storage type, with memory behind it.
+void require_tensor(std::string_view what, const ConstTensorView& view, const Shape& shape, DType dtype) {
+  require_shape(what, view, shape);
+  require_type(what, view, dtype);
+  require_data(what, view);
+}
+
+/// The same where float is accepted whatever the convolution's type.
+void require_tensor_or_float(std::string_view what, const ConstTensorView& view, const Shape& shape,
+                             DType dtype) {
+  require_shape(what, view, shape);
+  require_type_or_float(what, view, dtype);
+  require_data(what, view);
+}
+
+}  // namespace
+
+Conv3d::Conv3d(std::shared_ptr<Backend> backend, const Conv3dOptions& options) noexcept
+    : backend_(std::move(backend)), options_(options) {}
+
+const Conv3dOptions& Conv3d::options() const { return options_; }
+
+void Conv3d::check_map(const NeighborMap& map) const {
+  if (backend_ == nullptr) {
+    fail(ErrorCode::invalid_argument, "this Conv3d is an empty handle; make one with Context::conv3d");
+  }
+  if (!map) {
+    fail(ErrorCode::invalid_argument, "the neighbor map is an empty handle; make one with submanifold_map");
+  }
+  if (!(map.device() == backend_->device())) {
+    fail(ErrorCode::invalid_argument, "the neighbor map lies on {} but the convolution on {}",
+         to_string(map.device()), to_string(backend_->device()));
+  }
+  const Extent3 built = map.kernel();
+  const Extent3 wanted = options_.kernel;
+  if (!(built == wanted)) {
+    fail(ErrorCode::invalid_argument,
+         "the neighbor map was built for a {}x{}x{} kernel but the convolution has {}x{}x{}", built.x,
+         built.y, built.z, wanted.x, wanted.y, wanted.z);
+  }
+}
+
+KernelChoice Conv3d::choice(const NeighborMap& map, Op op) const {
+  check_map(map);
+  return backend_->choice(options_, *map.data_, op);
+}
+
+void Conv3d::forward(const NeighborMap& map, const ConstTensorView& feats, const ConstTensorView& weight,
+                     const ConstTensorView& bias, const TensorView& out, Stream stream) const {
+  check_map(map);
+  const DType dtype = options_.dtype;
+  require_tensor("feats", feats, {map.rows(), options_.in_channels}, dtype);
+  require_tensor("weight", weight, weight_shape(options_), dtype);
+  if (bias.present()) require_tensor_or_float("bias", bias, {options_.out_channels}, dtype);
+  require_tensor("out", out, {map.rows(), options_.out_channels}, dtype);
+  require_disjoint("out", out, "feats", feats);
+  require_disjoint("out", out, "weight", weight);
+  if (bias.present()) require_disjoint("out", out, "bias", bias);
+  if (map.rows() == 0) return;
+  backend_->forward({.conv = &options_,
+                     .map = map.data_.get(),
+                     .feats = feats.data,
+                     .weight = weight.data,
+                     .bias = bias.present() ? bias.data : nullptr,
+                     .bias_dtype = storage_type(bias.dtype),
+                     .out = out.data},
+                    stream);
+}
+
+void Conv3d::backward(const NeighborMap& map, const ConstTensorView& grad_out, const ConstTensorView& feats,
+                      const ConstTensorView& weight, const Gradients& gradients, Stream stream) const {
+  check_map(map);
+  const DType dtype = options_.dtype;
+  const Shape feats_shape{map.rows(), options_.in_channels};
+  require_tensor("grad_out", grad_out, {map.rows(), options_.out_channels}, dtype);
+  BackwardArguments arguments{.conv = &options_,
+                              .map = map.data_.get(),
+                              .grad_out = grad_out.data,
+                              .feats = nullptr,
+                              .weight = nullptr,
+                              .grad_input = nullptr,
+                              .grad_weight = nullptr,
+                              .grad_weight_dtype = storage_type(gradients.weight.dtype),
+                              .grad_bias = nullptr,
+                              .grad_bias_dtype = storage_type(gradients.bias.dtype),
+                              .accumulate = gradients.accumulate};
+  if (gradients.input.present()) {
+    require_tensor("weight", weight, weight_shape(options_), dtype);
+    require_tensor("gradients.input", gradients.input, feats_shape, dtype);
+    require_disjoint("gradients.input", gradients.input, "grad_out", grad_out);
+    require_disjoint("gradients.input", gradients.input, "weight", weight);
+    if (feats.present()) require_disjoint("gradients.input", gradients.input, "feats", feats);
+    arguments.weight = weight.data;
+    arguments.grad_input = gradients.input.data;
+  }
+  if (gradients.weight.present()) {
+    require_tensor("feats", feats, feats_shape, dtype);
+    require_tensor_or_float("gradients.weight", gradients.weight, weight_shape(options_), dtype);
+    require_disjoint("gradients.weight", gradients.weight, "grad_out", grad_out);
+    require_disjoint("gradients.weight", gradients.weight, "feats", feats);
+    arguments.feats = feats.data;
+    arguments.grad_weight = gradients.weight.data;
+  }
+  if (gradients.bias.present()) {
+    require_tensor_or_float("gradients.bias", gradients.bias, {options_.out_channels}, dtype);
+    require_disjoint("gradients.bias", gradients.bias, "grad_out", grad_out);
+    arguments.grad_bias = gradients.bias.data;
+  }
+  // With no rows the weight and bias gradients are zeros, which the backend still has to write.
+  backend_->backward(arguments, stream);
+}
+
+}  // namespace flexgemm

@@ -1,0 +1,20 @@
+// Stands in for runtime/cuda/ in builds without a CUDA toolkit.
+#include "core/backend.hpp"
+#include "core/fail.hpp"
+
+namespace flexgemm {
+
+int cuda_device_count() noexcept { return 0; }
+
+namespace detail {
+
+std::shared_ptr<Backend> open_cuda_backend(int ordinal, const ContextOptions&) {
+  fail(ErrorCode::no_device,
+       "cuda:{} cannot be opened: this build of FlexGEMM has no CUDA backend; install a CUDA toolkit and "
+       "configure "
+       "with -DFLEXGEMM_CUDA=ON, or use the device cpu",
+       ordinal);
+}
+
+}  // namespace detail
+}  // namespace flexgemm

@@ -1,0 +1,89 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include <flexgemm/allocator.hpp>
+#include <flexgemm/conv3d.hpp>
+#include <flexgemm/device.hpp>
+#include <flexgemm/export.hpp>
+#include <flexgemm/neighbor_map.hpp>
+#include <flexgemm/tensor_view.hpp>
+
+namespace flexgemm {
+
+/// Memory on a context's device, freed when the object dies. Movable, not copyable.
+class FLEXGEMM_API Buffer {
+ public:
+  Buffer() noexcept = default;
+  Buffer(Buffer&& other) noexcept;
+  Buffer& operator=(Buffer&& other) noexcept;
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+  ~Buffer();
+
+  void* data() const noexcept { return data_; }
+  std::size_t bytes() const noexcept { return bytes_; }
+
+ private:
+  friend class Context;
+  Buffer(std::shared_ptr<detail::Backend> backend, void* data, std::size_t bytes, Stream stream) noexcept;
+  void release() noexcept;
+  std::shared_ptr<detail::Backend> backend_;
+  void* data_ = nullptr;
+  std::size_t bytes_ = 0;
+  Stream stream_;
+};
+
+/// Bytes that the library holds through the context's allocator: maps, workspaces and Buffers.
+struct MemoryStatistics {
+  std::size_t current_bytes = 0;
+  std::size_t peak_bytes = 0;
+};
+
+struct ContextOptions {
+  /// Worker threads of the CPU backend; 0 means all processors that the process may use.
+  int threads = 0;
+  /// Source of device memory; nullptr means the library's own. Must outlive the context and all it made.
+  Allocator* allocator = nullptr;
+};
+
+/// A device ready for work: the root of everything else. A handle: cheap to copy and safe to use from any
+/// thread; maps, convolutions and buffers keep the device open after the last Context is gone.
+class FLEXGEMM_API Context {
+ public:
+  /// Opens a device. Throws Error{no_device} if it does not exist or its driver cannot be loaded.
+  static Context open(Device device, const ContextOptions& options = {});
+
+  Device device() const;
+  /// One line for people: "cpu, 8 threads, avx2" or "cuda:0, NVIDIA H200, sm_90, 132 SMs".
+  std::string description() const;
+
+  /// Builds the neighbor map of a submanifold convolution. `coords` is int32 [N, 4] (batch, x, y, z) on the
+  /// device, N >= 0. See SubmanifoldOptions for what is checked. Throws Error{invalid_argument,
+  /// invalid_coordinate, out_of_memory}.
+  NeighborMap submanifold_map(const ConstTensorView& coords, const Grid& grid,
+                              const SubmanifoldOptions& options = {}, Stream stream = {}) const;
+
+  /// Makes a convolution. Throws Error{invalid_argument} for channels or kernel extents outside their range.
+  Conv3d conv3d(const Conv3dOptions& options) const;
+
+  /// Uninitialized memory on the device; `bytes` may be 0.
+  Buffer allocate(std::size_t bytes, Stream stream = {}) const;
+  /// Copies between the host and the device in stream order, and returns when `source` may be reused and, for
+  /// copy_to_host, when `target` is complete.
+  void copy_to_device(void* target, const void* source, std::size_t bytes, Stream stream = {}) const;
+  void copy_to_host(void* target, const void* source, std::size_t bytes, Stream stream = {}) const;
+  /// Waits until all work on the stream is done; throws the error it may have met.
+  void synchronize(Stream stream = {}) const;
+
+  MemoryStatistics memory() const;
+
+ private:
+  explicit Context(std::shared_ptr<detail::Backend> backend) noexcept;
+  std::shared_ptr<detail::Backend> backend_;
+};
+
+}  // namespace flexgemm

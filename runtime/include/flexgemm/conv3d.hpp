@@ -1,0 +1,103 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include <flexgemm/device.hpp>
+#include <flexgemm/dtype.hpp>
+#include <flexgemm/export.hpp>
+#include <flexgemm/neighbor_map.hpp>
+#include <flexgemm/tensor_view.hpp>
+
+namespace flexgemm {
+
+namespace detail {
+class Backend;
+}
+
+/// The three passes of a convolution.
+enum class Op : std::uint8_t { forward, grad_input, grad_weight };
+
+/// How a pass is computed (README, Algorithms). `automatic` lets the library choose.
+enum class Algorithm : std::uint8_t {
+  automatic,
+  explicit_gemm,                ///< gather the neighbors to [N, V * Ci], then one dense GEMM
+  implicit_gemm,                ///< gather inside the GEMM; every tile visits every offset
+  implicit_gemm_splitk,         ///< the same, the reduction cut into parts that are added in a fixed order
+  masked_implicit_gemm,         ///< a tile visits only the offsets that one of its rows has
+  masked_implicit_gemm_splitk,  ///< the same with a split reduction
+};
+
+/// "forward", "grad_input", "grad_weight".
+FLEXGEMM_API const char* name(Op op) noexcept;
+/// "auto" or the enumerator's own name.
+FLEXGEMM_API const char* name(Algorithm algorithm) noexcept;
+/// Inverse of `name`. Throws Error{invalid_argument} for any other text.
+FLEXGEMM_API Algorithm parse_algorithm(std::string_view text);
+
+/// What a submanifold convolution layer is, before it meets data.
+struct Conv3dOptions {
+  std::int64_t in_channels = 0;   ///< Ci >= 1
+  std::int64_t out_channels = 0;  ///< Co >= 1
+  Extent3 kernel{3, 3, 3};        ///< taps along each axis, 1 to 7; must equal the map's
+  DType dtype = DType::f32;       ///< f32, tf32 (float storage), f16 or bf16
+  Algorithm algorithm = Algorithm::automatic;
+};
+
+/// Gradients to compute; an absent view is skipped.
+struct Gradients {
+  TensorView input;   ///< [N, Ci], storage type
+  TensorView weight;  ///< [Co, Kx, Ky, Kz, Ci], storage type or f32 (recommended: f16 overflows past 65504)
+  TensorView bias;    ///< [Co], storage type or f32
+  /// Add to what `weight` and `bias` hold instead of overwriting them (gradient accumulation).
+  bool accumulate = false;
+};
+
+/// What runs for one pass: for logs, tables and benchmarks.
+struct KernelChoice {
+  Algorithm algorithm = Algorithm::automatic;  ///< never `automatic` when returned by the library
+  std::string kernel;                          ///< stable name of the kernel spec
+};
+
+/// A submanifold convolution. Holds no weights and no per-call state: cheap to copy, and every call is safe
+/// from any thread. Tensors are contiguous, on the context's device, with these shapes and the storage type
+/// of `dtype`:
+///   feats [N, Ci]   weight [Co, Kx, Ky, Kz, Ci]   bias [Co] (storage type or f32)   out, grad_out [N, Co]
+///   out[n, co] = bias[co] + sum over v, ci of feats[map[n, v], ci] * weight[co, v, ci], accumulated in
+///   float.
+/// Outputs must not overlap inputs. The same inputs give the same bits on the same device, whatever the
+/// timing.
+class FLEXGEMM_API Conv3d {
+ public:
+  /// An empty handle; only assignment, destruction and `operator bool` are allowed on it.
+  Conv3d() noexcept = default;
+  explicit operator bool() const noexcept { return backend_ != nullptr; }
+
+  const Conv3dOptions& options() const;
+
+  /// Computes `out`. Pass an absent `bias` (`{}`) for none. Enqueues on `stream`; on the CPU it returns when
+  /// done. Throws Error{invalid_argument} for wrong shapes, types, null pointers or a map of another kernel
+  /// or device, Error{unsupported} when the pinned algorithm cannot serve the problem, Error{out_of_memory},
+  /// Error{driver}.
+  void forward(const NeighborMap& map, const ConstTensorView& feats, const ConstTensorView& weight,
+               const ConstTensorView& bias, const TensorView& out, Stream stream = {}) const;
+
+  /// Computes any subset of the gradients. `feats` may be absent if the weight gradient is not asked for,
+  /// `weight` if the input gradient is not. Errors and asynchrony as in `forward`.
+  void backward(const NeighborMap& map, const ConstTensorView& grad_out, const ConstTensorView& feats,
+                const ConstTensorView& weight, const Gradients& gradients, Stream stream = {}) const;
+
+  /// What `forward` or `backward` would run for this map.
+  KernelChoice choice(const NeighborMap& map, Op op) const;
+
+ private:
+  friend class Context;
+  Conv3d(std::shared_ptr<detail::Backend> backend, const Conv3dOptions& options) noexcept;
+  void check_map(const NeighborMap& map) const;
+  std::shared_ptr<detail::Backend> backend_;
+  Conv3dOptions options_;
+};
+
+}  // namespace flexgemm
