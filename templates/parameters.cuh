@@ -1,34 +1,35 @@
 #pragma once
 
-// Kernel arguments, passed by value. The host mirrors these structs in runtime/cuda/kernel_parameters.hpp: same
-// members, same order, pointers and 64-bit integers only first, so that both sides agree on the layout.
+// Kernel arguments, passed by value. The host mirrors these structs in runtime/cuda/kernel_parameters.hpp:
+// same members, same order, pointers and 64-bit integers only first, so that both sides agree on the layout.
 
 namespace flexgemm {
 
 /// implicit_gemm: out[order[m], co] = bias[co] + sum over the steps of m's tile and ci of
 ///   feats[step_rows[step, m], ci] * weight[co, step_offset[step], ci].
-/// Tile t owns the slots [t * row_tile, (t + 1) * row_tile) of `order` and the steps [tile_begin[t], tile_begin[t + 1]).
+/// Tile t owns the slots [t * row_tile, (t + 1) * row_tile) of `order` and the steps [tile_begin[t],
+/// tile_begin[t + 1]).
 struct ImplicitGemmParameters {
-  const void* feats;              // [*, Ci] storage type
-  const void* weight;             // [Co, V, Ci] storage type
-  const void* bias;               // [Co] or null
-  void* output;                   // [rows, Co] storage type, or float partials [splits, rows, Co]
-  const int* order;               // [tiles * row_tile] output row of a slot, -1: none
-  const long long* tile_begin;    // [tiles + 1]
-  const int* step_offset;         // [steps] kernel offset v
-  const int* step_rows;           // [steps, row_tile] input row, -1: none
-  const int* tile_order;          // [tiles] tile that a block column takes, or null: the identity
-  long long rows;                 // output rows, for the stride of partials
-  int tiles;                      // row tiles
-  int splits;                     // parts of the reduction: 1 unless output is partial
+  const void* feats;            // [*, Ci] storage type
+  const void* weight;           // [Co, V, Ci] storage type
+  const void* bias;             // [Co] or null
+  void* output;                 // [rows, Co] storage type, or float partials [splits, rows, Co]
+  const int* order;             // [tiles * row_tile] output row of a slot, -1: none
+  const long long* tile_begin;  // [tiles + 1]
+  const int* step_offset;       // [steps] kernel offset v
+  const int* step_rows;         // [steps, row_tile] input row, -1: none
+  const int* tile_order;        // [tiles] tile that a block column takes, or null: the identity
+  long long rows;               // output rows, for the stride of partials
+  int tiles;                    // row tiles
+  int splits;                   // parts of the reduction: 1 unless output is partial
 };
 // grid: x = tiles * column_tiles (column tile fastest), y = splits
 
 /// gather_rows: gathered[r, v, ci] = feats[indices[first_row + r, v], ci], zero where the index is -1.
 struct GatherRowsParameters {
-  const void* feats;    // [*, Ci]
-  const int* indices;   // [N, V]
-  void* gathered;       // [rows, V * Ci]
+  const void* feats;   // [*, Ci]
+  const int* indices;  // [N, V]
+  void* gathered;      // [rows, V * Ci]
   long long first_row;
   long long rows;
 };
