@@ -1,0 +1,41 @@
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "family.hpp"
+
+namespace flexgemm::codegen {
+
+/// A tile and the warps that share it: what a family chooses first.
+struct BlockTile {
+  int row_tile;
+  int column_tile;
+  int warps_m;
+  int warps_n;
+  int min_blocks;  ///< blocks a multiprocessor that registers are asked for
+};
+
+/// How deep its K tiles are prefetched.
+struct Pipeline {
+  int k_bytes;
+  int stages;
+};
+
+/// Whether a problem's products are formed by the matrix unit.
+bool has_matrix_path(const GemmProblem& problem) noexcept;
+
+/// Tiles whose columns fit Co: none that is wider than Co rounded up to the next power of two (16 at least),
+/// and none under a quarter of it.
+std::vector<BlockTile> fitting_tiles(std::span<const BlockTile> tiles, int out_channels);
+
+/// Every tile with the first pipeline, then every tile with the second, and so on. Pipelines with K tiles of
+/// twice the whole reduction or more are left out.
+std::vector<TileShape> combine(std::span<const BlockTile> tiles, std::span<const Pipeline> pipelines,
+                               const GemmProblem& problem);
+
+/// Shapes of the FFMA path, the same on every architecture: float multiply-adds bound it, so small blocks of
+/// 32 accumulators a thread reach its rate and leave little padding.
+std::vector<TileShape> ffma_shapes(const GemmProblem& problem);
+
+}  // namespace flexgemm::codegen

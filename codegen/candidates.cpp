@@ -1,0 +1,153 @@
+#include "candidates.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <stdexcept>
+
+#include "architectures/family.hpp"
+#include "emit.hpp"
+#include "resources.hpp"
+#include "text.hpp"
+
+namespace flexgemm::codegen {
+
+namespace {
+
+/// Largest vector of at most 16 bytes that divides a row and the pointer, at least one element.
+int vector_bytes(std::int64_t row_bytes, int alignment, int element_bytes) {
+  int bytes = 16;
+  while (bytes > element_bytes && (row_bytes % bytes != 0 || alignment % bytes != 0)) bytes /= 2;
+  return bytes;
+}
+
+/// The problem's types and vectors, with no tile yet.
+KernelSpec problem_spec(const GemmProblem& problem, KernelKind kind, OutputType output) {
+  const int element = storage_bytes(problem.compute);
+  const int output_element = output == OutputType::partial ? 4 : element;
+  KernelSpec spec;
+  spec.kind = kind;
+  spec.compute = problem.compute;
+  spec.mma = problem.architecture.has_mma_sync(problem.compute) ? MmaPath::mma_sync : MmaPath::ffma;
+  spec.in_channels = problem.in_channels;
+  spec.out_channels = problem.out_channels;
+  spec.volume = problem.volume;
+  const std::int64_t in_bytes = std::int64_t{problem.in_channels} * element;
+  const std::int64_t out_bytes = std::int64_t{problem.out_channels} * output_element;
+  spec.feats_vector_bytes = vector_bytes(in_bytes, problem.feats_alignment, element);
+  spec.weight_vector_bytes = vector_bytes(in_bytes, problem.weight_alignment, element);
+  spec.output_vector_bytes = vector_bytes(out_bytes, problem.output_alignment, output_element);
+  spec.bias = output == OutputType::partial ? BiasType::none : problem.bias;
+  spec.output = output;
+  spec.architecture = problem.architecture;
+  return spec;
+}
+
+KernelSpec with_shape(KernelSpec spec, const TileShape& shape) {
+  spec.row_tile = shape.row_tile;
+  spec.column_tile = shape.column_tile;
+  spec.k_tile = shape.k_bytes / storage_bytes(spec.compute);
+  spec.stages = uses_async_copy(spec) ? shape.stages : 2;
+  spec.warps_m = shape.warps_m;
+  spec.warps_n = shape.warps_n;
+  spec.min_blocks = std::min(shape.min_blocks, resident_blocks(spec));
+  return spec;
+}
+
+std::int64_t blocks_of(const GemmProblem& problem, const KernelSpec& spec) {
+  return divide_up(problem.rows, spec.row_tile) * divide_up(problem.out_channels, spec.column_tile);
+}
+
+/// Parts that a partial-sum kernel's reduction may be cut into, at most: each keeps four K tiles of work.
+int most_splits(const GemmProblem& problem, const KernelSpec& spec) {
+  constexpr std::int64_t k_tiles_a_split = 4;
+  const std::int64_t k_tiles = divide_up(std::int64_t{problem.volume} * problem.in_channels, spec.k_tile);
+  return static_cast<int>(std::clamp<std::int64_t>(k_tiles / k_tiles_a_split, 2, 16));
+}
+
+/// Moves shapes that leave multiprocessors without a block behind those that do not; among the former, more
+/// blocks go first. Without a row count the order stays.
+void prefer_full_devices(const GemmProblem& problem, std::vector<KernelSpec>& specs) {
+  if (problem.rows <= 0) return;
+  const auto occupied = [&](const KernelSpec& spec) {
+    const std::int64_t splits = spec.output == OutputType::partial ? most_splits(problem, spec) : 1;
+    return std::min<std::int64_t>(blocks_of(problem, spec) * splits, problem.multiprocessors);
+  };
+  std::stable_sort(specs.begin(), specs.end(), [&](const KernelSpec& first, const KernelSpec& second) {
+    return occupied(first) > occupied(second);
+  });
+}
+
+void check_problem(const GemmProblem& problem) {
+  KernelSpec spec = problem_spec(problem, KernelKind::gather_rows, OutputType::storage);
+  spec.warps_m = 1;
+  spec.warps_n = 1;
+  if (const auto reason = rejection(spec))
+    throw std::invalid_argument("no kernel for the problem: " + *reason);
+}
+
+/// A kernel with one thread a vector and no tile: fields that it does not use keep one fixed value, so that
+/// equal kernels have equal specs.
+KernelSpec elementwise_spec(const GemmProblem& problem, KernelKind kind) {
+  check_problem(problem);
+  KernelSpec spec = problem_spec(problem, kind, OutputType::storage);
+  spec.mma = MmaPath::ffma;
+  spec.row_tile = 1;
+  spec.column_tile = 1;
+  spec.k_tile = 1;
+  spec.stages = 1;
+  spec.warps_m = 8;
+  spec.warps_n = 1;
+  spec.min_blocks = 4;
+  return spec;
+}
+
+}  // namespace
+
+std::vector<KernelSpec> gemm_candidates(const GemmProblem& problem, OutputType output) {
+  check_problem(problem);
+  const KernelSpec base = problem_spec(problem, KernelKind::implicit_gemm, output);
+  std::vector<KernelSpec> specs;
+  for (const TileShape& shape : family_of(problem.architecture).tile_shapes(problem)) {
+    const KernelSpec spec = with_shape(base, shape);
+    if (!rejection(spec) && std::find(specs.begin(), specs.end(), spec) == specs.end()) specs.push_back(spec);
+  }
+  if (specs.empty()) {
+    throw std::logic_error("no kernel candidate is valid for " + to_string(base));
+  }
+  prefer_full_devices(problem, specs);
+  return specs;
+}
+
+KernelSpec default_gemm(const GemmProblem& problem, OutputType output) {
+  return gemm_candidates(problem, output).front();
+}
+
+int default_splits(const GemmProblem& problem, const KernelSpec& spec) {
+  constexpr std::int64_t waves = 2;  // evens out tiles of different weight
+  const std::int64_t blocks = std::max<std::int64_t>(1, blocks_of(problem, spec));
+  const std::int64_t wanted = waves * problem.multiprocessors * spec.min_blocks;
+  return static_cast<int>(std::clamp<std::int64_t>(divide_up(wanted, blocks), 2, most_splits(problem, spec)));
+}
+
+KernelSpec gather_rows_spec(const GemmProblem& problem) {
+  KernelSpec spec = elementwise_spec(problem, KernelKind::gather_rows);
+  const int alignment = std::min(problem.feats_alignment, problem.output_alignment);
+  const int element = storage_bytes(problem.compute);
+  spec.feats_vector_bytes = vector_bytes(std::int64_t{problem.in_channels} * element, alignment, element);
+  spec.weight_vector_bytes = spec.feats_vector_bytes;
+  spec.output_vector_bytes = spec.feats_vector_bytes;
+  spec.out_channels = 1;
+  spec.bias = BiasType::none;
+  return spec;
+}
+
+KernelSpec reduce_partials_spec(const GemmProblem& problem) {
+  KernelSpec spec = elementwise_spec(problem, KernelKind::reduce_partials);
+  spec.in_channels = 1;
+  spec.volume = 1;
+  spec.feats_vector_bytes = spec.output_vector_bytes;
+  spec.weight_vector_bytes = spec.output_vector_bytes;
+  return spec;
+}
+
+}  // namespace flexgemm::codegen

@@ -1,0 +1,185 @@
+#include "kernel_spec.hpp"
+
+#include <charconv>
+#include <optional>
+#include <stdexcept>
+#include <vector>
+
+#include "text.hpp"
+
+namespace flexgemm::codegen {
+
+namespace {
+
+constexpr ElementType element_types[] = {ElementType::f32, ElementType::tf32, ElementType::f16,
+                                         ElementType::bf16};
+constexpr KernelKind kernel_kinds[] = {KernelKind::implicit_gemm, KernelKind::gather_rows,
+                                       KernelKind::reduce_partials};
+constexpr MmaPath mma_paths[] = {MmaPath::ffma, MmaPath::mma_sync};
+constexpr BiasType bias_types[] = {BiasType::none, BiasType::f32, BiasType::storage};
+constexpr OutputType output_types[] = {OutputType::storage, OutputType::partial};
+
+const char* text_of(BiasType bias) noexcept {
+  switch (bias) {
+    case BiasType::none:
+      return "bias0";
+    case BiasType::f32:
+      return "bias_f32";
+    case BiasType::storage:
+      return "bias_storage";
+  }
+  return "?";
+}
+
+const char* text_of(OutputType output) noexcept {
+  return output == OutputType::storage ? "storage" : "partial";
+}
+const char* text_of(ElementType type) noexcept { return name(type); }
+const char* text_of(KernelKind kind) noexcept { return name(kind); }
+const char* text_of(MmaPath mma) noexcept { return name(mma); }
+
+/// Reads the dot-separated fields of a spec's text, one after the other.
+class FieldReader {
+ public:
+  explicit FieldReader(std::string_view text) : text_(text), rest_(text) {}
+
+  /// One field that must be the text of one of `values`.
+  template <class Value, std::size_t count>
+  Value one_of(const Value (&values)[count], const char* what) {
+    const std::string_view field = next(what);
+    for (const Value value : values) {
+      if (field == text_of(value)) return value;
+    }
+    fail(field, what);
+  }
+
+  /// One field made of `prefix` and integers that `separator` parts, such as t128x64x32.
+  std::vector<int> numbers(std::string_view prefix, std::size_t count, const char* what,
+                           char separator = 'x') {
+    const std::string_view field = next(what);
+    if (!field.starts_with(prefix)) fail(field, what);
+    std::string_view digits = field.substr(prefix.size());
+    std::vector<int> values;
+    while (values.size() < count) {
+      int value = 0;
+      const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+      if (error != std::errc{} || value < 0) fail(field, what);
+      digits.remove_prefix(static_cast<std::size_t>(end - digits.data()));
+      values.push_back(value);
+      if (values.size() == count) break;
+      if (!digits.starts_with(separator)) fail(field, what);
+      digits.remove_prefix(1);
+    }
+    if (!digits.empty()) fail(field, what);
+    return values;
+  }
+
+  int number(std::string_view prefix, const char* what) { return numbers(prefix, 1, what).front(); }
+
+  std::string_view next(const char* what) {
+    if (!rest_) fail("", what);
+    const std::size_t dot = rest_->find('.');
+    const std::string_view field = rest_->substr(0, dot);
+    if (dot == std::string_view::npos) {
+      rest_.reset();
+    } else {
+      rest_->remove_prefix(dot + 1);
+    }
+    return field;
+  }
+
+  void expect_end() {
+    if (rest_) fail(*rest_, "the end of the text");
+  }
+
+  [[noreturn]] void fail(std::string_view field, const char* what) const {
+    throw std::invalid_argument("kernel spec \"" + std::string(text_) + "\": expected " + what +
+                                ", found \"" + std::string(field) + "\"");
+  }
+
+ private:
+  std::string_view text_;
+  std::optional<std::string_view> rest_;
+};
+
+}  // namespace
+
+const char* name(ElementType type) noexcept {
+  switch (type) {
+    case ElementType::f32:
+      return "f32";
+    case ElementType::tf32:
+      return "tf32";
+    case ElementType::f16:
+      return "f16";
+    case ElementType::bf16:
+      return "bf16";
+  }
+  return "?";
+}
+
+const char* name(KernelKind kind) noexcept {
+  switch (kind) {
+    case KernelKind::implicit_gemm:
+      return "implicit_gemm";
+    case KernelKind::gather_rows:
+      return "gather_rows";
+    case KernelKind::reduce_partials:
+      return "reduce_partials";
+  }
+  return "?";
+}
+
+const char* name(MmaPath mma) noexcept { return mma == MmaPath::ffma ? "ffma" : "mma_sync"; }
+
+int storage_bytes(ElementType type) noexcept {
+  return type == ElementType::f16 || type == ElementType::bf16 ? 2 : 4;
+}
+
+std::string to_string(const KernelSpec& spec) {
+  const auto number = [](int value) { return std::to_string(value); };
+  std::string text = name(spec.kind);
+  text += std::string(".") + name(spec.compute) + "." + name(spec.mma);
+  text += ".ci" + number(spec.in_channels) + ".co" + number(spec.out_channels) + ".v" + number(spec.volume);
+  text += ".t" + number(spec.row_tile) + "x" + number(spec.column_tile) + "x" + number(spec.k_tile);
+  text += ".s" + number(spec.stages) + ".w" + number(spec.warps_m) + "x" + number(spec.warps_n) + ".b" +
+          number(spec.min_blocks);
+  text += ".vec" + number(spec.feats_vector_bytes) + "." + number(spec.weight_vector_bytes) + "." +
+          number(spec.output_vector_bytes);
+  text +=
+      std::string(".") + text_of(spec.bias) + "." + text_of(spec.output) + "." + to_string(spec.architecture);
+  return text;
+}
+
+KernelSpec parse_spec(std::string_view text) {
+  FieldReader reader(text);
+  KernelSpec spec;
+  spec.kind = reader.one_of(kernel_kinds, "implicit_gemm, gather_rows or reduce_partials");
+  spec.compute = reader.one_of(element_types, "f32, tf32, f16 or bf16");
+  spec.mma = reader.one_of(mma_paths, "ffma or mma_sync");
+  spec.in_channels = reader.number("ci", "the input channels, such as ci64");
+  spec.out_channels = reader.number("co", "the output channels, such as co64");
+  spec.volume = reader.number("v", "the kernel volume, such as v27");
+  const std::vector<int> tile = reader.numbers("t", 3, "row, column and K tile, such as t128x64x32");
+  spec.row_tile = tile[0];
+  spec.column_tile = tile[1];
+  spec.k_tile = tile[2];
+  spec.stages = reader.number("s", "the pipeline stages, such as s4");
+  const std::vector<int> warps = reader.numbers("w", 2, "the warps, such as w4x2");
+  spec.warps_m = warps[0];
+  spec.warps_n = warps[1];
+  spec.min_blocks = reader.number("b", "the blocks a multiprocessor, such as b2");
+  spec.feats_vector_bytes = reader.number("vec", "the bytes a load of feats, such as vec16");
+  spec.weight_vector_bytes = reader.number("", "the bytes a load of weights, such as 16");
+  spec.output_vector_bytes = reader.number("", "the bytes a store, such as 16");
+  spec.bias = reader.one_of(bias_types, "bias0, bias_f32 or bias_storage");
+  spec.output = reader.one_of(output_types, "storage or partial");
+  spec.architecture = parse_architecture(reader.next("an architecture, such as sm_90a"));
+  reader.expect_end();
+  if (to_string(spec) != text) reader.fail(text, ("the canonical text " + to_string(spec)).c_str());
+  return spec;
+}
+
+std::string spec_hash(const KernelSpec& spec) { return hexadecimal(fnv1a(to_string(spec))); }
+
+}  // namespace flexgemm::codegen

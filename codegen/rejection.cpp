@@ -1,0 +1,169 @@
+#include <sstream>
+
+#include "emit.hpp"
+#include "resources.hpp"
+
+// The rules a spec must keep, each with its reason. Every rule returns a sentence, or nothing.
+
+namespace flexgemm::codegen {
+
+namespace {
+
+using Reason = std::optional<std::string>;
+
+template <class... Parts>
+std::string sentence(const Parts&... parts) {
+  std::ostringstream text;
+  (text << ... << parts);
+  return text.str();
+}
+
+constexpr int max_volume = 343;  // 7 x 7 x 7
+
+Reason check_problem(const KernelSpec& spec) {
+  if (spec.in_channels < 1 || spec.out_channels < 1) {
+    return sentence("channels must be at least 1: there are ", spec.in_channels, " input and ",
+                    spec.out_channels, " output channels.");
+  }
+  if (spec.volume < 1 || spec.volume > max_volume) {
+    return sentence("the kernel volume must be 1 to ", max_volume, " (7x7x7): it is ", spec.volume, ".");
+  }
+  return {};
+}
+
+Reason check_vector(const char* operand, int bytes, int element_bytes, std::int64_t row_bytes) {
+  if (bytes != 2 && bytes != 4 && bytes != 8 && bytes != 16) {
+    return sentence("a vector of ", operand, " must have 2, 4, 8 or 16 bytes: it has ", bytes, ".");
+  }
+  if (bytes < element_bytes) {
+    return sentence("a vector of ", operand, " (", bytes, " bytes) is smaller than one element (",
+                    element_bytes, " bytes).");
+  }
+  if (row_bytes % bytes != 0) {
+    return sentence("a vector of ", operand, " (", bytes, " bytes) does not divide a row of ", row_bytes,
+                    " bytes: it would cross into the next row.");
+  }
+  return {};
+}
+
+Reason check_vectors(const KernelSpec& spec) {
+  const int element = storage_bytes(spec.compute);
+  const int output_element = spec.output == OutputType::partial ? 4 : element;
+  const std::int64_t in_bytes = std::int64_t{spec.in_channels} * element;
+  const std::int64_t out_bytes = std::int64_t{spec.out_channels} * output_element;
+  if (spec.kind != KernelKind::reduce_partials) {
+    if (Reason reason = check_vector("feats", spec.feats_vector_bytes, element, in_bytes)) return reason;
+  }
+  if (spec.kind == KernelKind::implicit_gemm) {
+    if (Reason reason = check_vector("weights", spec.weight_vector_bytes, element, in_bytes)) return reason;
+  }
+  if (spec.kind != KernelKind::gather_rows) {
+    return check_vector("the output", spec.output_vector_bytes, output_element, out_bytes);
+  }
+  return {};
+}
+
+Reason check_block(const KernelSpec& spec) {
+  if (spec.warps_m < 1 || spec.warps_m > 16 || spec.warps_n < 1 || spec.warps_n > 16 / spec.warps_m) {
+    return sentence("a block has 1 to 16 warps: there are ", spec.warps_m, " x ", spec.warps_n, ".");
+  }
+  const int threads = block_threads(spec);
+  const int limit = spec.architecture.threads_per_multiprocessor();
+  if (spec.min_blocks < 1 || spec.min_blocks > limit / threads) {
+    return sentence("a multiprocessor of ", to_string(spec.architecture), " holds ", limit,
+                    " threads and at least one block: asked for are ", spec.min_blocks, " blocks of ",
+                    threads, " threads.");
+  }
+  return {};
+}
+
+Reason check_tile(const KernelSpec& spec) {
+  const int column_unit = spec.mma == MmaPath::mma_sync ? 16 : 8;
+  if (spec.row_tile < 16 || spec.row_tile > 256 || spec.row_tile % (16 * spec.warps_m) != 0) {
+    return sentence("the row tile must be at most 256 and a multiple of 16 rows for each of its ",
+                    spec.warps_m, " warps: it is ", spec.row_tile, ".");
+  }
+  if (spec.column_tile < column_unit || spec.column_tile > 256 ||
+      spec.column_tile % (column_unit * spec.warps_n) != 0) {
+    return sentence("the column tile must be at most 256 and a multiple of ", column_unit,
+                    " channels for each of its ", spec.warps_n, " warps: it is ", spec.column_tile, ".");
+  }
+  const std::int64_t k_bytes = std::int64_t{spec.k_tile} * storage_bytes(spec.compute);
+  if (k_bytes != 64 && k_bytes != 128) {
+    return sentence("a K tile must be 64 or 128 bytes, rows that the shared-memory swizzle is made for: ",
+                    spec.k_tile, " elements of ", name(spec.compute), " are ", k_bytes, " bytes.");
+  }
+  for (const int vector_bytes : {spec.feats_vector_bytes, spec.weight_vector_bytes}) {
+    const std::int64_t columns = k_bytes / vector_bytes;
+    if (block_threads(spec) % columns != 0) {
+      return sentence(block_threads(spec), " threads do not cover whole tile rows of ", columns,
+                      " vectors of ", vector_bytes, " bytes.");
+    }
+  }
+  return {};
+}
+
+Reason check_stages(const KernelSpec& spec) {
+  if (spec.stages < 2 || spec.stages > 8) {
+    return sentence("a pipeline has 2 to 8 stages: there are ", spec.stages, ".");
+  }
+  if (!uses_async_copy(spec) && spec.stages != 2) {
+    return sentence(
+        "without cp.async (sm_80 and up, vectors of 4 bytes and more) a pipeline has 2 stages: there are ",
+        spec.stages, " on ", to_string(spec.architecture), " with vectors of ", spec.feats_vector_bytes,
+        " and ", spec.weight_vector_bytes, " bytes.");
+  }
+  return {};
+}
+
+Reason check_capability(const KernelSpec& spec) {
+  if (spec.mma == MmaPath::mma_sync && !spec.architecture.has_mma_sync(spec.compute)) {
+    return sentence(to_string(spec.architecture), " has no mma.sync for ", name(spec.compute), ": use ffma.");
+  }
+  return {};
+}
+
+Reason check_shared_memory(const KernelSpec& spec) {
+  const int needed = shared_bytes(spec);
+  const int block_limit = spec.architecture.shared_bytes_per_block();
+  if (needed > block_limit) {
+    return sentence("the block needs ", needed, " bytes of shared memory and a block of ",
+                    to_string(spec.architecture), " may use ", block_limit, ".");
+  }
+  const int together = spec.min_blocks * resident_shared_bytes(spec);
+  const int multiprocessor_limit = spec.architecture.shared_bytes_per_multiprocessor();
+  if (together > multiprocessor_limit) {
+    return sentence(spec.min_blocks, " blocks occupy ", together,
+                    " bytes of shared memory and a multiprocessor of ", to_string(spec.architecture), " has ",
+                    multiprocessor_limit, ".");
+  }
+  return {};
+}
+
+Reason check_registers(const KernelSpec& spec) {
+  const int needed = estimated_registers(spec);
+  const int available = available_registers(spec, spec.min_blocks);
+  if (needed > available) {
+    return sentence("a thread needs about ", needed, " registers (",
+                    spec.row_tile * spec.column_tile / block_threads(spec), " of them accumulators) and has ",
+                    available, " with ", spec.min_blocks, " blocks of ", block_threads(spec),
+                    " threads a multiprocessor: it would spill.");
+  }
+  return {};
+}
+
+}  // namespace
+
+std::optional<std::string> rejection(const KernelSpec& spec) {
+  for (const auto check : {check_problem, check_vectors, check_block}) {
+    if (Reason reason = check(spec)) return reason;
+  }
+  if (spec.kind != KernelKind::implicit_gemm) return {};
+  for (const auto check :
+       {check_capability, check_tile, check_stages, check_shared_memory, check_registers}) {
+    if (Reason reason = check(spec)) return reason;
+  }
+  return {};
+}
+
+}  // namespace flexgemm::codegen

@@ -1,0 +1,94 @@
+#include "resources.hpp"
+
+#include <algorithm>
+
+#include "architectures/family.hpp"
+#include "emit.hpp"
+#include "text.hpp"
+
+namespace flexgemm::codegen {
+
+namespace {
+
+int pipeline_bytes(const KernelSpec& spec) noexcept {
+  return spec.stages * (spec.row_tile + spec.column_tile) * spec.k_tile * storage_bytes(spec.compute);
+}
+
+// templates/load/step_ring.cuh
+int step_ring_bytes(const KernelSpec& spec) noexcept {
+  const int touched = static_cast<int>(divide_up(spec.stages * spec.k_tile, spec.in_channels)) + 2;
+  const int slots = std::min(spec.volume, touched);
+  return slots * spec.row_tile * 4 + static_cast<int>(round_up(slots * 4, 16));
+}
+
+// templates/epilogue/store_rows.cuh
+int epilogue_bytes(const KernelSpec& spec) noexcept {
+  const int warp_columns = spec.column_tile / spec.warps_n;
+  return spec.warps_m * spec.warps_n * 16 * (warp_columns + 8) * 4;
+}
+
+// Vectors that a thread holds between reading and writing one operand's tile, in registers.
+int staged_registers(const KernelSpec& spec, int rows, int vector_bytes) noexcept {
+  const int columns = spec.k_tile * storage_bytes(spec.compute) / vector_bytes;
+  const int rows_at_once = std::max(1, block_threads(spec) / columns);
+  return static_cast<int>(divide_up(rows, rows_at_once)) * std::max(1, vector_bytes / 4);
+}
+
+}  // namespace
+
+int block_threads(const KernelSpec& spec) noexcept { return 32 * spec.warps_m * spec.warps_n; }
+
+bool uses_async_copy(const KernelSpec& spec) noexcept {
+  return spec.architecture.has_cp_async() && spec.feats_vector_bytes >= 4 && spec.weight_vector_bytes >= 4;
+}
+
+int shared_bytes(const KernelSpec& spec) noexcept {
+  if (spec.kind != KernelKind::implicit_gemm) return 0;
+  const int needed = std::max(pipeline_bytes(spec) + step_ring_bytes(spec), epilogue_bytes(spec));
+  return static_cast<int>(round_up(needed, 128));
+}
+
+int resident_shared_bytes(const KernelSpec& spec) noexcept {
+  return shared_bytes(spec) + limits_of(spec.architecture).shared_kib_reserved_per_block * 1024;
+}
+
+int estimated_registers(const KernelSpec& spec) noexcept {
+  const int warp_rows = spec.row_tile / spec.warps_m;
+  const int warp_columns = spec.column_tile / spec.warps_n;
+  const int accumulators = warp_rows * warp_columns / 32;
+  const int operands = spec.mma == MmaPath::mma_sync ? warp_rows / 4 + warp_columns / 4
+                                                     : 4 * (warp_rows / 4 + warp_columns / 8);
+  int registers = accumulators + operands + 40;
+  if (!uses_async_copy(spec)) {
+    registers += staged_registers(spec, spec.row_tile, spec.feats_vector_bytes) +
+                 staged_registers(spec, spec.column_tile, spec.weight_vector_bytes);
+  }
+  return registers;
+}
+
+int available_registers(const KernelSpec& spec, int blocks) noexcept {
+  constexpr int allocation_unit = 8;  // registers are given to a warp in units of 8 a thread
+  const int share = registers_per_multiprocessor / (blocks * block_threads(spec));
+  return std::min(registers_per_thread, share / allocation_unit * allocation_unit);
+}
+
+int resident_blocks(const KernelSpec& spec) noexcept {
+  int blocks = limits_of(spec.architecture).threads_per_multiprocessor / block_threads(spec);
+  if (spec.kind == KernelKind::implicit_gemm) {
+    blocks =
+        std::min(blocks, spec.architecture.shared_bytes_per_multiprocessor() / resident_shared_bytes(spec));
+    while (blocks > 1 && available_registers(spec, blocks) < estimated_registers(spec)) --blocks;
+  }
+  return std::max(blocks, 1);
+}
+
+LaunchShape launch_shape(const KernelSpec& spec) {
+  LaunchShape shape;
+  shape.threads = block_threads(spec);
+  shape.shared_bytes = shared_bytes(spec);
+  if (spec.kind == KernelKind::implicit_gemm)
+    shape.column_tiles = divide_up(spec.out_channels, spec.column_tile);
+  return shape;
+}
+
+}  // namespace flexgemm::codegen

@@ -1,0 +1,56 @@
+#include "architectures/tile_rules.hpp"
+
+#include <algorithm>
+#include <bit>
+
+namespace flexgemm::codegen {
+
+bool has_matrix_path(const GemmProblem& problem) noexcept {
+  return problem.architecture.has_mma_sync(problem.compute);
+}
+
+std::vector<BlockTile> fitting_tiles(std::span<const BlockTile> tiles, int out_channels) {
+  const int covering =
+      static_cast<int>(std::bit_ceil(static_cast<unsigned>(std::clamp(out_channels, 16, 256))));
+  std::vector<BlockTile> fitting;
+  for (const BlockTile& tile : tiles) {
+    if (tile.column_tile <= covering && tile.column_tile * 4 >= covering) fitting.push_back(tile);
+  }
+  return fitting;
+}
+
+std::vector<TileShape> combine(std::span<const BlockTile> tiles, std::span<const Pipeline> pipelines,
+                               const GemmProblem& problem) {
+  const std::int64_t reduction_bytes =
+      std::int64_t{problem.volume} * problem.in_channels * storage_bytes(problem.compute);
+  std::vector<TileShape> shapes;
+  for (const Pipeline& pipeline : pipelines) {
+    if (pipeline.k_bytes > 64 && pipeline.k_bytes >= 2 * reduction_bytes) continue;
+    for (const BlockTile& tile : tiles) {
+      shapes.push_back({.row_tile = tile.row_tile,
+                        .column_tile = tile.column_tile,
+                        .warps_m = tile.warps_m,
+                        .warps_n = tile.warps_n,
+                        .min_blocks = tile.min_blocks,
+                        .k_bytes = pipeline.k_bytes,
+                        .stages = pipeline.stages});
+    }
+  }
+  return shapes;
+}
+
+std::vector<TileShape> ffma_shapes(const GemmProblem& problem) {
+  static constexpr BlockTile tiles[] = {
+      {64, 64, 2, 2, 4},   {128, 64, 4, 2, 2}, {32, 64, 2, 2, 4},  {64, 128, 2, 4, 2},
+      {128, 128, 4, 4, 1}, {64, 32, 4, 1, 4},  {128, 32, 4, 1, 4}, {32, 32, 2, 1, 8},
+      {64, 16, 4, 1, 4},   {128, 16, 4, 1, 4}, {32, 16, 2, 1, 8},
+  };
+  static constexpr Pipeline async[] = {{64, 3}, {128, 2}};
+  static constexpr Pipeline through_registers[] = {{64, 2}, {128, 2}};
+  const bool has_async = problem.architecture.has_cp_async();
+  return combine(fitting_tiles(tiles, problem.out_channels),
+                 has_async ? std::span<const Pipeline>(async) : std::span<const Pipeline>(through_registers),
+                 problem);
+}
+
+}  // namespace flexgemm::codegen
