@@ -12,8 +12,8 @@ namespace flexgemm::detail {
 /// What every backend's neighbor map has in common. Backends derive from it and add their own layouts.
 class MapData {
  public:
-  MapData(Device device, std::int64_t rows, const SubmanifoldOptions& options) noexcept
-      : device(device), rows(rows), kernel(options.kernel), dilation(options.dilation) {}
+  MapData(Device device_, std::int64_t rows_, const SubmanifoldOptions& options) noexcept
+      : device(device_), rows(rows_), kernel(options.kernel), dilation(options.dilation) {}
   virtual ~MapData() = default;
   MapData(const MapData&) = delete;
   MapData& operator=(const MapData&) = delete;
