@@ -107,8 +107,9 @@ std::vector<std::int32_t> neighbor_map(const std::int32_t* coords, std::int64_t 
         const Column& column = found->second;
         for (int kz = 0; kz < kernel.z; ++kz) {
           const std::int64_t z = c[3] + tap(kz, kernel.z, options.dilation.z);
-          const auto cell = std::find_if(column.begin(), column.end(),
-                                         [z](const auto& candidate) { return candidate.first >= z; });
+          const auto cell = std::lower_bound(
+              column.begin(), column.end(), z,
+              [](const auto& candidate, std::int64_t wanted) { return candidate.first < wanted; });
           if (cell == column.end() || cell->first != z) continue;
           map[at(row * volume + (std::int64_t{kx} * kernel.y + ky) * kernel.z + kz)] = cell->second;
         }
