@@ -35,11 +35,15 @@ struct VoxelizeOptions {
   std::optional<Range> range;                       ///< none: the bounding box of the finite points
 };
 
-/// Cells of floor((point - low) / voxel_size), computed in double; a voxel's features are the mean of its
-/// points over all columns (x, y, z included), summed in double in the points' order. Voxels come in the
-/// order of their cell (x, then y, then z). Throws Error{invalid_argument} for a voxel size that is not
-/// positive and finite, a range that is upside down, empty or not finite, or a grid of more than 2^31 - 1
-/// cells along an axis.
+/// Cells of floor((point - low) / voxel_size), computed in float as the field's voxelizers do (spconv's
+/// counts are met exactly); a point just below the upper corner that rounds beyond the last cell belongs to
+/// it. The grid has (high - low) / voxel_size cells, rounded up; without a range it reaches from the lowest
+/// finite point to the cell of the highest. A voxel's features are the mean of its points over all columns
+/// (x, y, z included), summed in double in the points' order. Voxels come in the order of their cell (x, then
+/// y, then z). No points at all give an empty scene with a valid grid. Throws Error{invalid_argument} for a
+/// cloud without whole points of at least 3 columns, a voxel size that is not positive and finite, a range
+/// that is upside down, empty or not finite (all in float), or a grid of more than 2^31 - 1 cells along an
+/// axis.
 VoxelScene voxelize(const PointCloud& cloud, const VoxelizeOptions& options);
 
 /// The voxel shell of the seed's benchmark: voxels of a RES^3 cube whose centre is at a distance within
