@@ -1,0 +1,81 @@
+#include "cuda/cuda_backend.hpp"
+
+#include <utility>
+
+#include "core/fail.hpp"
+#include "cuda/driver.hpp"
+#include "cuda/forward.hpp"
+
+namespace flexgemm::detail {
+
+CudaBackend::CudaBackend(std::shared_ptr<const CudaDevice> device)
+    : device_(std::move(device)), kernels_(*device_) {}
+
+std::shared_ptr<const MapData> CudaBackend::submanifold_map(const MapArguments& arguments, Stream stream) {
+  const ContextScope scope(*device_);
+  return std::make_shared<const CudaMap>(device_, arguments, stream);
+}
+
+KernelChoice CudaBackend::choice(const Conv3dOptions& conv, const MapData& map, Op op) {
+  if (op != Op::forward) {
+    fail(ErrorCode::unsupported, "{} does not run on CUDA devices yet; use the device cpu for gradients",
+         name(op));
+  }
+  const ContextScope scope(*device_);
+  const ForwardArguments arguments{.conv = &conv,
+                                   .map = &map,
+                                   .feats = nullptr,
+                                   .weight = nullptr,
+                                   .bias = nullptr,
+                                   .bias_dtype = DType::f32,
+                                   .out = nullptr};
+  const GemmChoice choice = choose_forward(*device_, arguments, cuda_map(map));
+  return {.algorithm = choice.algorithm, .kernel = codegen::to_string(choice.spec)};
+}
+
+void CudaBackend::forward(const ForwardArguments& arguments, Stream stream) {
+  const CudaMap& map = cuda_map(*arguments.map);
+  if (map.rows == 0) return;
+  const ContextScope scope(*device_);
+  forward_with_choice(kernels_, arguments, map, choose_forward(*device_, arguments, map), stream);
+}
+
+void CudaBackend::backward(const BackwardArguments&, Stream) {
+  fail(ErrorCode::unsupported, "gradients do not run on CUDA devices yet; use the device cpu for backward");
+}
+
+void* CudaBackend::allocate(std::size_t bytes, Stream stream) {
+  const ContextScope scope(*device_);
+  return device_->memory().allocate(bytes, stream);
+}
+
+void CudaBackend::deallocate(void* pointer, std::size_t bytes, Stream stream) noexcept {
+  const ContextScope scope(*device_);
+  device_->memory().deallocate(pointer, bytes, stream);
+}
+
+void CudaBackend::copy_to_device(void* target, const void* source, std::size_t bytes, Stream stream) {
+  const ContextScope scope(*device_);
+  FLEXGEMM_DRIVER(cuMemcpyHtoDAsync, reinterpret_cast<CUdeviceptr>(target), source, bytes, stream.handle());
+  FLEXGEMM_DRIVER(cuStreamSynchronize,
+                  stream.handle());  // a copy from pinned memory returns before it is done
+}
+
+void CudaBackend::copy_to_host(void* target, const void* source, std::size_t bytes, Stream stream) {
+  const ContextScope scope(*device_);
+  FLEXGEMM_DRIVER(cuMemcpyDtoHAsync, target, reinterpret_cast<CUdeviceptr>(source), bytes, stream.handle());
+  FLEXGEMM_DRIVER(cuStreamSynchronize, stream.handle());
+}
+
+void CudaBackend::synchronize(Stream stream) {
+  const ContextScope scope(*device_);
+  FLEXGEMM_DRIVER(cuStreamSynchronize, stream.handle());
+}
+
+const CudaMap& cuda_map(const MapData& map) { return static_cast<const CudaMap&>(map); }
+
+std::shared_ptr<Backend> open_cuda_backend(int ordinal, const ContextOptions& options) {
+  return std::make_shared<CudaBackend>(std::make_shared<const CudaDevice>(ordinal, options.allocator));
+}
+
+}  // namespace flexgemm::detail

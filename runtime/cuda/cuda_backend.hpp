@@ -1,0 +1,47 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "core/backend.hpp"
+#include "cuda/cuda_device.hpp"
+#include "cuda/cuda_map.hpp"
+#include "cuda/kernel_cache.hpp"
+
+namespace flexgemm::detail {
+
+/// The Backend table on a GPU. Every call makes the device's primary context current for its duration and
+/// restores the caller's.
+class CudaBackend final : public Backend {
+ public:
+  explicit CudaBackend(std::shared_ptr<const CudaDevice> device);
+
+  Device device() const noexcept override { return Device::cuda(device_->ordinal()); }
+  std::string description() const override { return device_->description(); }
+
+  std::shared_ptr<const MapData> submanifold_map(const MapArguments& arguments, Stream stream) override;
+
+  KernelChoice choice(const Conv3dOptions& conv, const MapData& map, Op op) override;
+  void forward(const ForwardArguments& arguments, Stream stream) override;
+  void backward(const BackwardArguments& arguments, Stream stream) override;
+
+  void* allocate(std::size_t bytes, Stream stream) override;
+  void deallocate(void* pointer, std::size_t bytes, Stream stream) noexcept override;
+  void copy_to_device(void* target, const void* source, std::size_t bytes, Stream stream) override;
+  void copy_to_host(void* target, const void* source, std::size_t bytes, Stream stream) override;
+  void synchronize(Stream stream) override;
+  MemoryStatistics memory() const override { return device_->memory().statistics(); }
+
+  /// What the tuner, tests and benchmarks build on.
+  const CudaDevice& cuda_device() const noexcept { return *device_; }
+  KernelCache& kernels() noexcept { return kernels_; }
+
+ private:
+  std::shared_ptr<const CudaDevice> device_;
+  KernelCache kernels_;
+};
+
+/// The map as this backend made it.
+const CudaMap& cuda_map(const MapData& map);
+
+}  // namespace flexgemm::detail

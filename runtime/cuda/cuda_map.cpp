@@ -1,0 +1,167 @@
+#include "cuda/cuda_map.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "core/fail.hpp"
+#include "cuda/driver.hpp"
+
+namespace flexgemm::detail {
+
+namespace {
+
+constexpr unsigned long long no_offender = std::numeric_limits<unsigned long long>::max();
+
+/// Mirror images can be written instead of looked up: for odd extents, and unique coordinates, which checked
+/// mode guarantees for every map that it lets live.
+bool use_symmetry(const SubmanifoldOptions& options) {
+  const Extent3& kernel = options.kernel;
+  return options.checked && kernel.x % 2 == 1 && kernel.y % 2 == 1 && kernel.z % 2 == 1;
+}
+
+}  // namespace
+
+CudaMap::CudaMap(std::shared_ptr<const CudaDevice> gpu, const MapArguments& arguments, Stream stream)
+    : MapData(Device::cuda(gpu->ordinal()), arguments.rows, arguments.options),
+      device_(std::move(gpu)),
+      ready_(std::make_unique<Event>()) {
+  if (rows == 0) {
+    pairs_ = 0;
+    ready_->mark_reached();
+    return;
+  }
+  build(arguments, stream);
+}
+
+void CudaMap::build(const MapArguments& arguments, Stream stream) {
+  DeviceMemory& memory = device_->memory();
+  const std::int64_t entries = rows * volume();
+  const std::int64_t even_entries = entries + entries % 2;  // the counters are aligned to 8 bytes
+  constexpr auto counter_entries = static_cast<std::int64_t>(sizeof(BuildCounters) / sizeof(std::int32_t));
+  indices_ = DeviceArray<std::int32_t>(memory, even_entries + counter_entries, stream);
+  auto* counters = reinterpret_cast<BuildCounters*>(indices_.data() + even_entries);
+  counters_ = counters;
+
+  const TableShape shape = table_shape(rows, arguments.grid);
+  const DeviceArray<std::byte> table(memory, static_cast<std::int64_t>(shape.bytes), stream);
+  const MapBuild build{.coords = arguments.coords,
+                       .rows = rows,
+                       .grid = arguments.grid,
+                       .kernel = kernel,
+                       .dilation = dilation,
+                       .table_shape = shape,
+                       .table = table.data(),
+                       .indices = indices_.data(),
+                       .counters = counters};
+  const bool symmetric = use_symmetry(arguments.options);
+  insert_coordinates(build, symmetric, stream.handle());
+  find_neighbors(build, symmetric, stream.handle());
+  ready_->record(stream.handle());
+  if (arguments.options.checked) check(arguments, stream);
+  indices_.free_on(device_->release_stream());
+}
+
+void CudaMap::check(const MapArguments& arguments, Stream stream) {
+  BuildCounters counters{};
+  device_->read_back(&counters, counters_, sizeof(counters), stream.handle());
+  ready_->mark_reached();
+  if (counters.offender == no_offender) {
+    pairs_ = static_cast<std::int64_t>(counters.pairs);
+    return;
+  }
+  const auto row = static_cast<std::int64_t>(counters.offender / 2);
+  std::array<std::int32_t, 4> at{};
+  device_->read_back(at.data(), arguments.coords + row * 4, sizeof(at), stream.handle());
+  const Grid& grid = arguments.grid;
+  const std::string place =
+      fmt::format("row {} of coords is (batch {}, x {}, y {}, z {})", row, at[0], at[1], at[2], at[3]);
+  if (counters.offender % 2 == 0) {
+    fail(ErrorCode::invalid_coordinate,
+         "{}, which lies outside the grid of batch {}, {}x{}x{}; drop such rows or enlarge the grid", place,
+         grid.batch, grid.x, grid.y, grid.z);
+  }
+  fail(ErrorCode::invalid_coordinate,
+       "{}, which a lower row of coords holds already (grid: batch {}, {}x{}x{}); coordinates must be unique",
+       place, grid.batch, grid.x, grid.y, grid.z);
+}
+
+CudaMap::~CudaMap() {
+  const ContextScope scope(*device_);
+  const CUstream release = device_->release_stream();
+  if (rows != 0) ready_->wait_quietly(release);
+  for (const auto& order : orders_) {
+    if (order != nullptr) order->ready.wait_quietly(release);
+  }
+  for (const auto& [key, layout] : layouts_) layout->ready.wait_quietly(release);
+  for (const Use& use : uses_) use.event->wait_quietly(release);
+  // Everything that holds device memory or an event dies here, while the context is current.
+  uses_.clear();
+  layouts_.clear();
+  orders_ = {};
+  ready_.reset();
+  indices_.reset();
+}
+
+std::int64_t CudaMap::pairs() const {
+  const std::lock_guard lock(mutex_);
+  if (!pairs_) {
+    const ContextScope scope(*device_);
+    unsigned long long pairs = 0;
+    const CUstream stream = device_->release_stream();
+    ready_->wait(stream);
+    device_->read_back(&pairs, &counters_->pairs, sizeof(pairs), stream);
+    pairs_ = static_cast<std::int64_t>(pairs);
+  }
+  return *pairs_;
+}
+
+const std::shared_ptr<const RowOrder>& CudaMap::row_order(LayoutKind kind, const LayoutSource& source,
+                                                          Stream stream) const {
+  static const std::shared_ptr<const RowOrder> none;
+  if (kind == LayoutKind::identity) return none;
+  auto& order = orders_[kind == LayoutKind::dense ? 0 : 1];
+  if (order == nullptr) {
+    order =
+        kind == LayoutKind::dense ? build_natural_order(source, stream) : build_gray_order(source, stream);
+  }
+  order->ready.wait(stream.handle());
+  return order;
+}
+
+const TileLayout& CudaMap::layout(const LayoutKey& key, Stream stream) const {
+  const std::lock_guard lock(mutex_);
+  auto found = layouts_.find(key);
+  if (found == layouts_.end()) {
+    ready_->wait(stream.handle());
+    const LayoutSource source{
+        .device = *device_, .indices = indices_.data(), .rows = rows, .volume = volume(), .kernel = kernel};
+    try {
+      auto layout = build_layout(source, key, row_order(key.kind, source, stream), stream);
+      found = layouts_.emplace(key, std::move(layout)).first;
+    } catch (...) {  // nobody would remember that work on the stream still reads the map
+      driver().cuStreamSynchronize(stream.handle());
+      throw;
+    }
+  }
+  const TileLayout& layout = *found->second;
+  if (layout.row_order != nullptr) layout.row_order->ready.wait(stream.handle());
+  layout.ready.wait(stream.handle());
+  return layout;
+}
+
+void CudaMap::record_use(Stream stream) const {
+  CUstreamCaptureStatus capture = CU_STREAM_CAPTURE_STATUS_NONE;
+  FLEXGEMM_DRIVER(cuStreamIsCapturing, stream.handle(), &capture);
+  if (capture != CU_STREAM_CAPTURE_STATUS_NONE) return;
+  const std::lock_guard lock(mutex_);
+  auto use =
+      std::find_if(uses_.begin(), uses_.end(), [&](const Use& one) { return one.stream == stream.handle(); });
+  if (use == uses_.end()) {
+    uses_.push_back({stream.handle(), std::make_unique<Event>()});
+    use = uses_.end() - 1;
+  }
+  use->event->record(stream.handle());
+}
+
+}  // namespace flexgemm::detail

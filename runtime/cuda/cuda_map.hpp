@@ -1,0 +1,66 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "core/backend.hpp"
+#include "cuda/cuda_device.hpp"
+#include "cuda/device_array.hpp"
+#include "cuda/event.hpp"
+#include "cuda/map_build.hpp"
+#include "cuda/tile_layout.hpp"
+
+namespace flexgemm::detail {
+
+/// A neighbor map on a GPU, with the row orders and tile layouts that kernels asked for so far. Thread-safe.
+/// The device's context must be current when a map is made and in calls that take a stream.
+class CudaMap final : public MapData {
+ public:
+  /// Builds the map on `stream`; in checked mode waits for it once and throws Error{invalid_coordinate}.
+  CudaMap(std::shared_ptr<const CudaDevice> gpu, const MapArguments& arguments, Stream stream);
+  ~CudaMap() override;
+
+  std::int64_t pairs() const override;
+  const std::int32_t* indices() const override { return indices_.data(); }
+
+  /// The layout with this key, built on `stream` if it is the first time; later work on `stream` may use it.
+  /// Needs rows >= 1. The reference lives as long as the map.
+  const TileLayout& layout(const LayoutKey& key, Stream stream) const;
+
+  /// Makes later work on `stream` wait until `indices()` is complete.
+  void wait_ready(Stream stream) const { ready_->wait(stream.handle()); }
+
+  /// To be called after work that reads the map was enqueued on `stream`: the map's memory is not reused
+  /// before that work is done, even if the map and the stream are gone by then. Does nothing in a stream that
+  /// is being captured: whoever owns the graph keeps the map.
+  void record_use(Stream stream) const;
+
+ private:
+  void build(const MapArguments& arguments, Stream stream);
+  void check(const MapArguments& arguments, Stream stream);
+  const std::shared_ptr<const RowOrder>& row_order(LayoutKind kind, const LayoutSource& source,
+                                                   Stream stream) const;
+
+  struct Use {
+    CUstream stream;
+    std::unique_ptr<Event> event;
+  };
+
+  std::shared_ptr<const CudaDevice> device_;
+  DeviceArray<std::int32_t> indices_;  // [rows, V], then the BuildCounters
+  const BuildCounters* counters_ = nullptr;
+  std::unique_ptr<Event> ready_;
+
+  mutable std::mutex mutex_;  // guards what follows
+  mutable std::optional<std::int64_t> pairs_;
+  mutable std::array<std::shared_ptr<const RowOrder>, 2> orders_;  // natural, Gray
+  mutable std::map<LayoutKey, std::shared_ptr<const TileLayout>> layouts_;
+  mutable std::vector<Use> uses_;
+};
+
+}  // namespace flexgemm::detail

@@ -1,0 +1,135 @@
+#include "cuda/kernel_cache.hpp"
+
+#include <array>
+#include <chrono>
+#include <limits>
+#include <utility>
+
+#include "core/fail.hpp"
+#include "core/log.hpp"
+#include "cuda/driver.hpp"
+
+namespace flexgemm::detail {
+
+namespace {
+
+/// Dynamic shared memory that a kernel gets without asking.
+constexpr int default_shared_bytes = 48 * 1024;
+
+int attribute(CUfunction function, CUfunction_attribute which) {
+  int value = 0;
+  FLEXGEMM_DRIVER(cuFuncGetAttribute, &value, which, function);
+  return value;
+}
+
+CUmodule load_module(const CompiledKernel& compiled, const std::string& name) {
+  std::array<char, 4096> log{};
+  std::array options{CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES};
+  std::array<void*, 2> values{log.data(), reinterpret_cast<void*>(log.size())};
+  CUmodule module = nullptr;
+  const CUresult result = driver().cuModuleLoadDataEx(&module, compiled.image.data(), options.size(),
+                                                      options.data(), values.data());
+  if (result == CUDA_SUCCESS) return module;
+  try {
+    check_driver(result, "cuModuleLoadDataEx");
+  } catch (const Error& error) {
+    log.back() = '\0';
+    fail(error.code(), "the kernel {} could not be loaded: {} {}", name, error.what(), log.data());
+  }
+  return nullptr;  // not reached: check_driver throws
+}
+
+}  // namespace
+
+Kernel::Kernel(const codegen::KernelSpec& spec, const CompiledKernel& compiled)
+    : spec_(spec),
+      shape_(codegen::launch_shape(spec)),
+      module_(load_module(compiled, codegen::to_string(spec))) {
+  try {
+    find_function();
+  } catch (...) {
+    driver().cuModuleUnload(module_);
+    throw;
+  }
+}
+
+void Kernel::find_function() {
+  FLEXGEMM_DRIVER(cuModuleGetFunction, &function_, module_, codegen::entry_name);
+  registers_ = attribute(function_, CU_FUNC_ATTRIBUTE_NUM_REGS);
+  local_bytes_ = attribute(function_, CU_FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES);
+  if (shape_.shared_bytes > default_shared_bytes) {
+    FLEXGEMM_DRIVER(cuFuncSetAttribute, function_, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
+                    shape_.shared_bytes);
+  }
+}
+
+Kernel::~Kernel() { driver().cuModuleUnload(module_); }
+
+void Kernel::launch_with(std::int64_t blocks_x, std::int64_t blocks_y, void* argument, Stream stream) const {
+  constexpr std::int64_t most_x = std::numeric_limits<std::int32_t>::max();
+  constexpr std::int64_t most_y = 65535;
+  if (blocks_x < 1 || blocks_x > most_x || blocks_y < 1 || blocks_y > most_y) {
+    fail(ErrorCode::unsupported,
+         "the kernel {} would need a grid of {} x {} blocks; 1 x 1 to {} x {} can be launched",
+         codegen::to_string(spec_), blocks_x, blocks_y, most_x, most_y);
+  }
+  if (verbosity() >= 2) {
+    log(2, "launch {} grid {}x{} threads {} shared {}", codegen::to_string(spec_), blocks_x, blocks_y,
+        shape_.threads, shape_.shared_bytes);
+  }
+  std::array<void*, 1> arguments{argument};
+  FLEXGEMM_DRIVER(cuLaunchKernel, function_, static_cast<unsigned>(blocks_x), static_cast<unsigned>(blocks_y),
+                  1, static_cast<unsigned>(shape_.threads), 1, 1, static_cast<unsigned>(shape_.shared_bytes),
+                  stream.handle(), arguments.data(), nullptr);
+}
+
+KernelCache::KernelCache(const CudaDevice& device, std::shared_ptr<KernelStore> store)
+    : device_(device), store_(std::move(store)) {}
+
+KernelCache::~KernelCache() {
+  const ContextScope scope(device_);
+  driver().cuCtxSynchronize();  // kernels may still be running
+  entries_.clear();
+}
+
+const Kernel& KernelCache::get(const codegen::KernelSpec& spec) {
+  std::shared_ptr<Entry> entry;
+  {
+    const std::lock_guard lock(mutex_);
+    auto& slot = entries_[spec];
+    if (slot == nullptr) slot = std::make_shared<Entry>();
+    entry = slot;
+  }
+  const std::lock_guard lock(entry->mutex);
+  if (entry->kernel == nullptr) entry->kernel = make(spec);
+  return *entry->kernel;
+}
+
+std::unique_ptr<const Kernel> KernelCache::make(const codegen::KernelSpec& spec) {
+  if (const auto reason = codegen::rejection(spec)) {
+    fail(ErrorCode::unsupported, "the kernel {} cannot be built: {}", codegen::to_string(spec), *reason);
+  }
+  const auto start = std::chrono::steady_clock::now();
+  const auto milliseconds = [start] {
+    return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+  };
+  const std::string hash = codegen::source_hash(spec);
+  if (store_ != nullptr) {
+    if (const auto stored = store_->load(hash, spec)) {
+      auto kernel = std::make_unique<const Kernel>(spec, *stored);
+      log(1, "loaded {} in {:.1f} ms, {} registers", codegen::to_string(spec), milliseconds(),
+          kernel->registers());
+      return kernel;
+    }
+  }
+  const CompiledKernel compiled =
+      compile_source(codegen::emit(spec), codegen::to_string(spec), spec.architecture);
+  auto kernel = std::make_unique<const Kernel>(spec, compiled);
+  log(1, "compiled {} in {:.1f} ms, {} registers{}", codegen::to_string(spec), milliseconds(),
+      kernel->registers(),
+      kernel->local_bytes() > 0 ? fmt::format(", {} bytes of local memory", kernel->local_bytes()) : "");
+  if (store_ != nullptr) store_->save(hash, spec, compiled);
+  return kernel;
+}
+
+}  // namespace flexgemm::detail

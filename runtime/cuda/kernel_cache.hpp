@@ -1,0 +1,94 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <cuda.h>
+
+#include "codegen/emit.hpp"
+#include "codegen/kernel_spec.hpp"
+#include "cuda/cuda_device.hpp"
+#include "cuda/nvrtc.hpp"
+
+namespace flexgemm::detail {
+
+/// Where compiled kernels outlive the process, by codegen::source_hash. Implementations are thread-safe, hand
+/// out only images that they have verified, and treat failure to save as no failure.
+class KernelStore {
+ public:
+  virtual ~KernelStore() = default;
+  virtual std::optional<CompiledKernel> load(const std::string& hash, const codegen::KernelSpec& spec) = 0;
+  virtual void save(const std::string& hash, const codegen::KernelSpec& spec,
+                    const CompiledKernel& kernel) noexcept = 0;
+};
+
+/// A kernel loaded on a device.
+class Kernel {
+ public:
+  /// Loads the image. The device's context must be current, here and in the destructor.
+  Kernel(const codegen::KernelSpec& spec, const CompiledKernel& compiled);
+  ~Kernel();
+  Kernel(const Kernel&) = delete;
+  Kernel& operator=(const Kernel&) = delete;
+
+  const codegen::KernelSpec& spec() const noexcept { return spec_; }
+  const codegen::LaunchShape& shape() const noexcept { return shape_; }
+  int registers() const noexcept { return registers_; }  ///< a thread
+  int local_bytes() const noexcept { return local_bytes_; }
+
+  /// Enqueues the kernel over a grid of blocks_x * blocks_y blocks; `parameters` is its one argument. Throws
+  /// Error{unsupported} for a grid beyond the hardware's limits.
+  template <class Parameters>
+  void launch(std::int64_t blocks_x, std::int64_t blocks_y, const Parameters& parameters,
+              Stream stream) const {
+    Parameters argument = parameters;
+    launch_with(blocks_x, blocks_y, &argument, stream);
+  }
+
+ private:
+  void launch_with(std::int64_t blocks_x, std::int64_t blocks_y, void* argument, Stream stream) const;
+  void find_function();
+
+  codegen::KernelSpec spec_;
+  codegen::LaunchShape shape_;
+  CUmodule module_ = nullptr;
+  CUfunction function_ = nullptr;
+  int registers_ = 0;
+  int local_bytes_ = 0;
+};
+
+/// The kernels of one device, compiled on first use. Thread-safe: of several threads that ask for the same
+/// kernel one compiles it and the others wait.
+class KernelCache {
+ public:
+  explicit KernelCache(const CudaDevice& device, std::shared_ptr<KernelStore> store = nullptr);
+  ~KernelCache();
+
+  const CudaDevice& device() const noexcept { return device_; }
+
+  /// The kernel, loaded; the reference lives as long as the cache. The device's context must be current.
+  /// Throws Error{unsupported} for an invalid spec, Error{compile}, Error{driver}. A failure is not
+  /// remembered.
+  const Kernel& get(const codegen::KernelSpec& spec);
+
+ private:
+  struct Entry {
+    std::mutex mutex;
+    std::unique_ptr<const Kernel> kernel;
+  };
+  std::unique_ptr<const Kernel> make(const codegen::KernelSpec& spec);
+
+  const CudaDevice& device_;
+  std::shared_ptr<KernelStore> store_;
+  std::mutex mutex_;
+  // Equal specs have equal sources, so the spec itself is the in-process key: no source is emitted to look
+  // one up.
+  std::map<codegen::KernelSpec, std::shared_ptr<Entry>> entries_;
+};
+
+}  // namespace flexgemm::detail

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace flexgemm::detail {
+
+// The host's side of templates/parameters.cuh, where the members are explained: same members, same order.
+
+struct ImplicitGemmParameters {
+  const void* feats;
+  const void* weight;
+  const void* bias;
+  void* output;
+  const std::int32_t* order;
+  const std::int64_t* tile_begin;
+  const std::int32_t* step_offset;
+  const std::int32_t* step_rows;
+  const std::int32_t* tile_order;
+  std::int64_t rows;
+  std::int32_t tiles;
+  std::int32_t splits;
+};
+static_assert(sizeof(ImplicitGemmParameters) == 88);
+static_assert(offsetof(ImplicitGemmParameters, output) == 24);
+static_assert(offsetof(ImplicitGemmParameters, tile_begin) == 40);
+static_assert(offsetof(ImplicitGemmParameters, tile_order) == 64);
+static_assert(offsetof(ImplicitGemmParameters, rows) == 72);
+static_assert(offsetof(ImplicitGemmParameters, tiles) == 80);
+static_assert(offsetof(ImplicitGemmParameters, splits) == 84);
+
+struct GatherRowsParameters {
+  const void* feats;
+  const std::int32_t* indices;
+  void* gathered;
+  std::int64_t first_row;
+  std::int64_t rows;
+};
+static_assert(sizeof(GatherRowsParameters) == 40);
+static_assert(offsetof(GatherRowsParameters, first_row) == 24);
+static_assert(offsetof(GatherRowsParameters, rows) == 32);
+
+struct ReducePartialsParameters {
+  const float* partials;
+  const void* bias;
+  void* output;
+  std::int64_t rows;
+  std::int32_t splits;
+  std::int32_t unused;
+};
+static_assert(sizeof(ReducePartialsParameters) == 40);
+static_assert(offsetof(ReducePartialsParameters, rows) == 24);
+static_assert(offsetof(ReducePartialsParameters, splits) == 32);
+
+}  // namespace flexgemm::detail

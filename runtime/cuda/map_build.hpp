@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include <flexgemm/device.hpp>
+#include <flexgemm/neighbor_map.hpp>
+
+namespace flexgemm::detail {
+
+/// How the hash table of coordinates tells two of them apart.
+enum class TableKind : std::uint8_t {
+  packed,  ///< at most 2^32 cells: 8-byte slots, the cell's number above, the row below
+  wide,    ///< at most 2^63 cells: 8-byte cell numbers and, apart, 4-byte rows
+  rows,    ///< beyond: 4-byte row numbers, whose coordinates are compared in memory
+};
+
+/// An open-addressing table with a power of two of slots, at least twice as many as rows.
+struct TableShape {
+  TableKind kind = TableKind::packed;
+  std::uint64_t slots = 0;
+  std::size_t bytes = 0;
+};
+
+/// The table for `rows` >= 1 coordinates in `grid`.
+TableShape table_shape(std::int64_t rows, const Grid& grid);
+
+/// What building a map tells the host.
+struct BuildCounters {
+  /// Twice the lowest row that is outside the grid (even) or repeats the coordinate of a lower row (odd);
+  /// all ones if there is none.
+  unsigned long long offender;
+  unsigned long long pairs;
+};
+
+struct MapBuild {
+  const std::int32_t* coords;  // [rows, 4]
+  std::int64_t rows;           // >= 1
+  Grid grid;
+  Extent3 kernel;
+  Extent3 dilation;
+  TableShape table_shape;
+  void* table;
+  std::int32_t* indices;    // [rows, V]
+  BuildCounters* counters;  // directly after indices, aligned to 8 bytes
+};
+
+/// Fills the table and `counters->offender`: two memory fills and one kernel. With `symmetric` (see below) it
+/// also fills `indices` with -1.
+void insert_coordinates(const MapBuild& build, bool symmetric, CUstream_st* stream);
+
+/// Fills `indices` and `counters->pairs`: one kernel. `symmetric` looks up half of the offsets and writes the
+/// other half as mirror images: right for odd extents and, because a mirror image is written to the one row
+/// that the table holds for a coordinate, only if coordinates are unique. With duplicates it is still free of
+/// out-of-bounds accesses.
+void find_neighbors(const MapBuild& build, bool symmetric, CUstream_st* stream);
+
+}  // namespace flexgemm::detail

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "codegen/kernel_spec.hpp"
+
+namespace flexgemm::detail {
+
+/// What the kernel compiler made of a source.
+struct CompiledKernel {
+  /// A cubin; or, when the architecture is newer than the compiler knows, zero-terminated PTX, which the
+  /// driver compiles when it loads it.
+  std::vector<char> image;
+  bool is_ptx = false;
+  /// The compiler's messages with ptxas' report of registers, shared memory and spills.
+  std::string log;
+};
+
+/// Why no kernel compiler can be used on this machine, as a clause; empty if there is one. Loads libnvrtc on
+/// the first call. Thread-safe.
+const std::string& nvrtc_problem();
+
+/// Compiles CUDA source with NVRTC. `name` is what the source is called in messages. Needs no GPU.
+/// Throws Error{compile} with the name, the compiler's log and the source's location, also when there is no
+/// compiler. Thread-safe.
+CompiledKernel compile_source(const std::string& source, const std::string& name,
+                              const codegen::Architecture& architecture);
+
+/// A number from the ptxas report in a log: "registers", "bytes spill stores", "bytes spill loads", "bytes
+/// stack frame" of the one kernel that was compiled. -1 if the log lacks it.
+int reported(const std::string& log, const std::string& what);
+
+}  // namespace flexgemm::detail

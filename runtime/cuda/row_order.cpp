@@ -1,0 +1,48 @@
+#include "cuda/row_order.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <numeric>
+#include <vector>
+
+namespace flexgemm::detail {
+
+MaskOffsets mask_offsets(const Extent3& kernel) {
+  const int volume = kernel.x * kernel.y * kernel.z;
+  const auto distance = [&kernel](int v) {
+    const int x = v / kernel.z / kernel.y - kernel.x / 2;
+    const int y = v / kernel.z % kernel.y - kernel.y / 2;
+    const int z = v % kernel.z - kernel.z / 2;
+    return x * x + y * y + z * z;
+  };
+  std::vector<int> nearest(static_cast<std::size_t>(volume));
+  std::iota(nearest.begin(), nearest.end(), 0);
+  std::stable_sort(nearest.begin(), nearest.end(), [&](int a, int b) { return distance(a) < distance(b); });
+  nearest.resize(static_cast<std::size_t>(std::min(volume, 32)));
+  const int centre = nearest.front();
+  std::sort(nearest.begin(), nearest.end());
+
+  MaskOffsets offsets;
+  offsets.count = static_cast<int>(nearest.size());
+  std::transform(nearest.begin(), nearest.end(), offsets.offset,
+                 [](int v) { return static_cast<std::int16_t>(v); });
+  offsets.centre = static_cast<int>(std::find(nearest.begin(), nearest.end(), centre) - nearest.begin());
+  return offsets;
+}
+
+RowKey row_key(const MaskOffsets& offsets, std::int64_t rows) {
+  constexpr std::int64_t rows_that_need_blocks = 1'000'000;
+  constexpr std::int64_t wanted_block_rows = 65'536;
+  RowKey key;
+  key.rank_bits = offsets.count - 1;
+  key.block_rows = std::max<std::int64_t>(rows, 1);
+  const int spare_bits = 32 - key.rank_bits;
+  if (rows < rows_that_need_blocks || spare_bits == 0) return key;
+  const std::int64_t most_blocks = std::int64_t{1} << std::min(spare_bits, 16);
+  key.block_rows = std::max(wanted_block_rows, (rows + most_blocks - 1) / most_blocks);
+  const std::int64_t blocks = (rows + key.block_rows - 1) / key.block_rows;
+  key.block_bits = static_cast<int>(std::bit_width(static_cast<std::uint64_t>(blocks - 1)));
+  return key;
+}
+
+}  // namespace flexgemm::detail

@@ -1,0 +1,96 @@
+#include <cub/device/device_radix_sort.cuh>
+
+#include "cuda/launch.hpp"
+#include "cuda/row_order.hpp"
+
+namespace flexgemm::detail {
+
+namespace {
+
+constexpr int threads_per_block = 256;
+constexpr unsigned whole_warp = 0xffffffffu;
+
+__global__ void __launch_bounds__(threads_per_block)
+    natural_order_kernel(std::int64_t rows, std::int32_t* order) {
+  const std::int64_t slot = static_cast<std::int64_t>(blockIdx.x) * threads_per_block + threadIdx.x;
+  if (slot < rows + order_padding) order[slot] = slot < rows ? static_cast<int>(slot) : -1;
+}
+
+/// Position of a mask in the sequence of Gray codes: bit i is the parity of the mask's bits i and above.
+__device__ std::uint32_t gray_rank(std::uint32_t mask) {
+  for (int shift = 1; shift < 32; shift *= 2) mask ^= mask >> shift;
+  return mask;
+}
+
+__device__ std::uint32_t without_bit(std::uint32_t mask, int bit) {
+  const std::uint32_t below = (1u << bit) - 1u;
+  return (mask & below) | ((mask >> 1) & ~below);
+}
+
+/// One warp makes the keys of 32 rows: its lanes are the offsets while it reads, and the rows while it
+/// writes.
+__global__ void __launch_bounds__(threads_per_block)
+    row_keys_kernel(const std::int32_t* __restrict__ indices, std::int64_t rows, int volume,
+                    const __grid_constant__ MaskOffsets offsets, RowKey key, std::uint32_t* masks,
+                    std::uint32_t* keys, std::int32_t* order_a, std::int32_t* order_b) {
+  const std::int64_t thread = static_cast<std::int64_t>(blockIdx.x) * threads_per_block + threadIdx.x;
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  const std::int64_t first_row = thread - lane;
+  const int offset = lane < offsets.count ? offsets.offset[lane] : -1;
+  std::uint32_t mask = 0;
+#pragma unroll 8
+  for (int r = 0; r < 32; ++r) {
+    const std::int64_t row = first_row + r;
+    const bool present = offset >= 0 && row < rows && __ldg(indices + row * volume + offset) >= 0;
+    const std::uint32_t row_mask = __ballot_sync(whole_warp, present);
+    if (lane == r) mask = row_mask;
+  }
+  if (thread < rows) {
+    masks[thread] = mask;
+    const std::uint32_t rank = gray_rank(without_bit(mask, offsets.centre));
+    const auto block = static_cast<std::uint32_t>(key.block_bits == 0 ? 0 : thread / key.block_rows);
+    keys[thread] = key.block_bits == 0 ? rank : (block << key.rank_bits) | rank;
+    order_a[thread] = static_cast<int>(thread);
+  } else if (thread < rows + order_padding) {
+    order_a[thread] = -1;  // the sort leaves both paddings alone
+    order_b[thread] = -1;
+  }
+}
+
+cudaError_t radix_sort(void* scratch, std::size_t& scratch_bytes, cub::DoubleBuffer<std::uint32_t>& keys,
+                       cub::DoubleBuffer<std::int32_t>& order, std::int64_t rows, const RowKey& key,
+                       CUstream_st* stream) {
+  return cub::DeviceRadixSort::SortPairs(scratch, scratch_bytes, keys, order,
+                                         static_cast<std::uint32_t>(rows), 0, key.rank_bits + key.block_bits,
+                                         stream);
+}
+
+}  // namespace
+
+void write_natural_order(std::int64_t rows, std::int32_t* order, CUstream_st* stream) {
+  launch("writing the natural row order", natural_order_kernel,
+         ceil_div(rows + order_padding, threads_per_block), threads_per_block, 0, stream, rows, order);
+}
+
+std::size_t row_sort_scratch(std::int64_t rows, const RowKey& key) {
+  cub::DoubleBuffer<std::uint32_t> keys;
+  cub::DoubleBuffer<std::int32_t> order;
+  std::size_t bytes = 0;
+  require_success(radix_sort(nullptr, bytes, keys, order, rows, key, nullptr), "sizing the sort of rows");
+  return bytes;
+}
+
+int sort_rows(const RowSort& sort, CUstream_st* stream) {
+  launch("computing row masks", row_keys_kernel, ceil_div(sort.rows + order_padding, threads_per_block),
+         threads_per_block, 0, stream, sort.indices, sort.rows, sort.volume, sort.offsets, sort.key,
+         sort.masks, sort.keys[0], sort.order[0], sort.order[1]);
+  if (sort.key.rank_bits + sort.key.block_bits == 0) return 0;
+  cub::DoubleBuffer<std::uint32_t> keys(sort.keys[0], sort.keys[1]);
+  cub::DoubleBuffer<std::int32_t> order(sort.order[0], sort.order[1]);
+  std::size_t bytes = sort.scratch_bytes;
+  require_success(radix_sort(sort.scratch, bytes, keys, order, sort.rows, sort.key, stream),
+                  "sorting rows by mask");
+  return order.selector;
+}
+
+}  // namespace flexgemm::detail
