@@ -16,7 +16,7 @@ int pipeline_bytes(const KernelSpec& spec) noexcept {
 
 // templates/load/step_ring.cuh
 int step_ring_bytes(const KernelSpec& spec) noexcept {
-  const int touched = static_cast<int>(divide_up(spec.stages * spec.k_tile, spec.in_channels)) + 2;
+  const int touched = static_cast<int>(divide_up(2 * (spec.stages - 1) * spec.k_tile, spec.in_channels)) + 2;
   const int slots = std::min(spec.volume, touched);
   return slots * spec.row_tile * 4 + static_cast<int>(round_up(slots * 4, 16));
 }
@@ -58,7 +58,8 @@ int estimated_registers(const KernelSpec& spec) noexcept {
   const int accumulators = warp_rows * warp_columns / 32;
   const int operands = spec.mma == MmaPath::mma_sync ? warp_rows / 4 + warp_columns / 4
                                                      : 4 * (warp_rows / 4 + warp_columns / 8);
-  int registers = accumulators + operands + 40;
+  const int base = spec.mma == MmaPath::mma_sync ? 40 : 56;
+  int registers = accumulators + operands + base;
   if (!uses_async_copy(spec)) {
     registers += staged_registers(spec, spec.row_tile, spec.feats_vector_bytes) +
                  staged_registers(spec, spec.column_tile, spec.weight_vector_bytes);

@@ -12,9 +12,11 @@ bool has_matrix_path(const GemmProblem& problem) noexcept {
 std::vector<BlockTile> fitting_tiles(std::span<const BlockTile> tiles, int out_channels) {
   const int covering =
       static_cast<int>(std::bit_ceil(static_cast<unsigned>(std::clamp(out_channels, 16, 256))));
+  const int narrowest_share = covering > 64 ? 4 : 2;
   std::vector<BlockTile> fitting;
   for (const BlockTile& tile : tiles) {
-    if (tile.column_tile <= covering && tile.column_tile * 4 >= covering) fitting.push_back(tile);
+    if (tile.column_tile <= covering && tile.column_tile * narrowest_share >= covering)
+      fitting.push_back(tile);
   }
   return fitting;
 }
@@ -23,9 +25,11 @@ std::vector<TileShape> combine(std::span<const BlockTile> tiles, std::span<const
                                const GemmProblem& problem) {
   const std::int64_t reduction_bytes =
       std::int64_t{problem.volume} * problem.in_channels * storage_bytes(problem.compute);
+  // Rows of an odd number of 2-byte elements are staged in registers, one element each.
+  const bool loads_single_halves = problem.in_channels * storage_bytes(problem.compute) % 4 != 0;
   std::vector<TileShape> shapes;
   for (const Pipeline& pipeline : pipelines) {
-    if (pipeline.k_bytes > 64 && pipeline.k_bytes >= 2 * reduction_bytes) continue;
+    if (pipeline.k_bytes > 64 && (loads_single_halves || pipeline.k_bytes >= 2 * reduction_bytes)) continue;
     for (const BlockTile& tile : tiles) {
       shapes.push_back({.row_tile = tile.row_tile,
                         .column_tile = tile.column_tile,

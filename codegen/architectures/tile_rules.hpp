@@ -26,11 +26,11 @@ struct Pipeline {
 bool has_matrix_path(const GemmProblem& problem) noexcept;
 
 /// Tiles whose columns fit Co: none that is wider than Co rounded up to the next power of two (16 at least),
-/// and none under a quarter of it.
+/// and none under half of that (a quarter if that is more than 64).
 std::vector<BlockTile> fitting_tiles(std::span<const BlockTile> tiles, int out_channels);
 
-/// Every tile with the first pipeline, then every tile with the second, and so on. Pipelines with K tiles of
-/// twice the whole reduction or more are left out.
+/// Every tile with the first pipeline, then every tile with the second, and so on. K tiles of 128 bytes are
+/// left out where the whole reduction fits in half of one and where loads are of single 2-byte elements.
 std::vector<TileShape> combine(std::span<const BlockTile> tiles, std::span<const Pipeline> pipelines,
                                const GemmProblem& problem);
 

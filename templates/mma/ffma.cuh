@@ -41,7 +41,7 @@ struct Ffma {
     const int lane = threadIdx.x % 32;
     const int first_row = warp_row * kWarpRows + lane / 8;
     const int first_column = warp_column * kWarpColumns + lane % 8;
-#pragma unroll
+#pragma unroll 2  // all of it makes ptxas hold more operands than there are registers
     for (int k = 0; k < Config::kKTile; k += kGroup) {
       float a[kLaneRows][kGroup];
       float b[kLaneColumns][kGroup];

@@ -1,0 +1,161 @@
+#include "spec_sets.hpp"
+
+#include <set>
+
+#include "codegen/emit.hpp"
+
+namespace flexgemm::test {
+
+using codegen::BiasType;
+using codegen::ElementType;
+using codegen::GemmProblem;
+using codegen::KernelKind;
+using codegen::KernelSpec;
+using codegen::OutputType;
+
+namespace {
+
+std::string number(int value) { return std::to_string(value); }
+
+std::string shape_of(const KernelSpec& spec) {
+  return std::string(name(spec.kind)) + "." + name(spec.compute) + "." + name(spec.mma) + ".t" +
+         number(spec.row_tile) + "x" + number(spec.column_tile) + "x" + number(spec.k_tile) + ".s" +
+         number(spec.stages) + ".w" + number(spec.warps_m) + "x" + number(spec.warps_n) + ".b" +
+         number(spec.min_blocks);
+}
+
+/// How the flattened reduction is walked: one step a K tile, several, or K tiles that straddle steps.
+std::string walk_of(const KernelSpec& spec) {
+  if (spec.in_channels % spec.k_tile == 0) return "whole";
+  return spec.in_channels < spec.k_tile ? "several" : "straddling";
+}
+
+std::string load_of(const KernelSpec& spec) {
+  return walk_of(spec) + ".vec" + number(spec.feats_vector_bytes) + "." + number(spec.weight_vector_bytes);
+}
+
+std::vector<std::string> factors_of(const KernelSpec& spec) {
+  const bool padded = spec.out_channels % spec.column_tile != 0;
+  return {load_of(spec),
+          padded ? "padded" : "full",
+          spec.volume == 1    ? "dense"
+          : spec.volume <= 27 ? "volume"
+                              : "large_volume",
+          "bias" + number(static_cast<int>(spec.bias)),
+          spec.output == OutputType::storage ? "storage" : "partial",
+          "store" + number(spec.output_vector_bytes)};
+}
+
+/// What a covering set must hold at least once.
+std::vector<std::string> coverage_of(const KernelSpec& spec, const std::set<std::string>& default_kernels) {
+  std::vector<std::string> items{shape_of(spec)};
+  const std::string kernel = code_path(spec);
+  if (default_kernels.contains(kernel)) items.push_back(kernel);
+  const std::vector<std::string> factors = factors_of(spec);
+  for (std::size_t i = 0; i < factors.size(); ++i) {
+    for (std::size_t j = i + 1; j < factors.size(); ++j) {
+      items.push_back(std::string(name(spec.kind)) + name(spec.compute) + "/" + factors[i] + "/" +
+                      factors[j]);
+    }
+  }
+  return items;
+}
+
+struct BiasedOutput {
+  BiasType bias;
+  OutputType output;
+};
+
+constexpr BiasedOutput biased_outputs[] = {{BiasType::none, OutputType::storage},
+                                           {BiasType::f32, OutputType::storage},
+                                           {BiasType::storage, OutputType::storage},
+                                           {BiasType::none, OutputType::partial}};
+
+/// One order for every run, in which neighbors differ in everything: a covering set grows fast at first.
+template <class Visit>
+void visit_scattered(std::size_t count, const Visit& visit) {
+  constexpr std::size_t stride = 7919;  // prime, so that every index comes once unless it divides count
+  const std::size_t step = count % stride == 0 ? 1 : stride;
+  for (std::size_t i = 0, at = 0; i < count; ++i, at = (at + step) % count) visit(at);
+}
+
+std::set<std::string> default_code_paths(const std::vector<RepresentativeProblem>& problems) {
+  std::set<std::string> paths;
+  for (const RepresentativeProblem& each : problems) {
+    paths.insert(code_path(default_gemm(each.problem, each.output)));
+  }
+  return paths;
+}
+
+/// gather_rows and reduce_partials have no candidates: one spec a problem.
+std::vector<KernelSpec> elementwise_specs(const std::vector<RepresentativeProblem>& problems) {
+  std::vector<KernelSpec> specs;
+  std::set<std::string> seen;
+  for (const RepresentativeProblem& each : problems) {
+    for (const KernelSpec& spec : {gather_rows_spec(each.problem), reduce_partials_spec(each.problem)}) {
+      if (seen.insert(code_path(spec)).second) specs.push_back(spec);
+    }
+  }
+  return specs;
+}
+
+}  // namespace
+
+std::string code_path(const KernelSpec& spec) { return shape_of(spec) + "/" + load_of(spec); }
+
+std::vector<RepresentativeProblem> representative_problems(const codegen::Architecture& architecture) {
+  constexpr int channels[] = {3, 16, 17, 64, 128, 256, 1024};
+  constexpr std::int64_t row_counts[] = {1000, 20'000, 1'000'000};
+  std::vector<RepresentativeProblem> problems;
+  std::size_t index = 0;
+  for (const ElementType compute :
+       {ElementType::f32, ElementType::tf32, ElementType::f16, ElementType::bf16}) {
+    for (const int in_channels : channels) {
+      for (const int out_channels : channels) {
+        for (const int volume : {1, 27, 125, 343}) {
+          for (const BiasedOutput& each : biased_outputs) {
+            problems.push_back({.problem = {.architecture = architecture,
+                                            .compute = compute,
+                                            .in_channels = in_channels,
+                                            .out_channels = out_channels,
+                                            .volume = volume,
+                                            .rows = row_counts[index++ % 3],
+                                            .bias = each.bias},
+                                .output = each.output});
+          }
+        }
+      }
+    }
+  }
+  return problems;
+}
+
+SpecSet default_specs(const codegen::Architecture& architecture) {
+  SpecSet set;
+  std::set<std::string> seen;
+  for (const RepresentativeProblem& each : representative_problems(architecture)) {
+    const KernelSpec spec = default_gemm(each.problem, each.output);
+    if (seen.insert(code_path(spec)).second) set.specs.push_back(spec);
+  }
+  set.is_default.assign(set.specs.size(), true);
+  return set;
+}
+
+SpecSet candidate_specs(const codegen::Architecture& architecture) {
+  const std::vector<RepresentativeProblem> problems = representative_problems(architecture);
+  const std::set<std::string> defaults = default_code_paths(problems);
+  SpecSet set;
+  set.specs = elementwise_specs(problems);
+  std::set<std::string> covered;
+  visit_scattered(problems.size(), [&](std::size_t index) {
+    for (const KernelSpec& spec : gemm_candidates(problems[index].problem, problems[index].output)) {
+      bool adds = false;
+      for (const std::string& item : coverage_of(spec, defaults)) adds |= covered.insert(item).second;
+      if (adds) set.specs.push_back(spec);
+    }
+  });
+  for (const KernelSpec& spec : set.specs) set.is_default.push_back(defaults.contains(code_path(spec)));
+  return set;
+}
+
+}  // namespace flexgemm::test

@@ -1,0 +1,89 @@
+#include <functional>
+#include <limits>
+#include <stdexcept>
+
+#include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
+#include <catch2/matchers/catch_matchers_exception.hpp>
+#include <catch2/matchers/catch_matchers_string.hpp>
+
+#include "codegen/emit.hpp"
+
+using namespace flexgemm::codegen;
+using Catch::Matchers::ContainsSubstring;
+using Catch::Matchers::MessageMatches;
+
+namespace {
+
+KernelSpec valid_spec() {
+  return parse_spec(
+      "implicit_gemm.f16.mma_sync.ci64.co64.v27.t128x64x32.s4.w4x2.b2.vec16.16.16.bias0.storage.sm_80");
+}
+
+struct Case {
+  const char* reason;
+  std::function<void(KernelSpec&)> change;
+};
+
+}  // namespace
+
+TEST_CASE("a valid spec is not rejected") { CHECK_FALSE(rejection(valid_spec())); }
+
+TEST_CASE("an invalid spec is rejected with the reason and the values, and is not emitted") {
+  constexpr int huge = std::numeric_limits<int>::max();
+  const Case test = GENERATE_COPY(
+      Case{"there are 0 input", [](KernelSpec& s) { s.in_channels = 0; }},
+      Case{"-1 output channels", [](KernelSpec& s) { s.out_channels = -1; }},
+      Case{"it is 344", [](KernelSpec& s) { s.volume = 344; }},
+      Case{"it has 32", [](KernelSpec& s) { s.feats_vector_bytes = 32; }},
+      Case{"vector of weights (16 bytes) does not divide a row of 34 bytes",
+           [](KernelSpec& s) { s.in_channels = 17, s.feats_vector_bytes = 2; }},
+      Case{"smaller than one element (4 bytes)",
+           [](KernelSpec& s) { s.output = OutputType::partial, s.output_vector_bytes = 2; }},
+      Case{"there are 0 x 2", [](KernelSpec& s) { s.warps_m = 0; }},
+      Case{"there are 8 x 4", [](KernelSpec& s) { s.warps_m = 8, s.warps_n = 4; }},
+      Case{"1 to 16 warps", [=](KernelSpec& s) { s.warps_m = s.warps_n = huge; }},
+      Case{"asked for are 9 blocks of 256 threads", [](KernelSpec& s) { s.min_blocks = 9; }},
+      Case{"at least one block", [=](KernelSpec& s) { s.min_blocks = huge; }},
+      Case{"sm_80 has no mma.sync for f32",
+           [](KernelSpec& s) { s.compute = ElementType::f32, s.k_tile = 16; }},
+      Case{"sm_75 has no mma.sync for bf16",
+           [](KernelSpec& s) {
+             s.compute = ElementType::bf16, s.architecture = {7, 5, '\0'}, s.stages = 2;
+           }},
+      Case{"row tile must be at most 256 and a multiple of 16 rows for each of its 4 warps: it is 96",
+           [](KernelSpec& s) { s.row_tile = 96; }},
+      Case{"it is 2147483647", [=](KernelSpec& s) { s.row_tile = huge; }},
+      Case{"multiple of 16 channels for each of its 2 warps: it is 48",
+           [](KernelSpec& s) { s.column_tile = 48; }},
+      Case{"16 elements of f16 are 32 bytes", [](KernelSpec& s) { s.k_tile = 16; }},
+      Case{"64 or 128 bytes", [=](KernelSpec& s) { s.k_tile = huge; }},
+      Case{"32 threads do not cover whole tile rows of 64 vectors of 2 bytes",
+           [](KernelSpec& s) {
+             s.warps_m = s.warps_n = 1, s.row_tile = 16, s.column_tile = 16, s.k_tile = 64;
+             s.feats_vector_bytes = s.weight_vector_bytes = 2, s.stages = 2;
+           }},
+      Case{"there are 1", [](KernelSpec& s) { s.stages = 1; }},
+      Case{"2 to 8 stages", [=](KernelSpec& s) { s.stages = huge; }},
+      Case{"there are 4 on sm_75",
+           [](KernelSpec& s) {
+             s.architecture = {7, 5, '\0'};
+           }},
+      Case{"there are 4 on sm_80 with vectors of 2 and 16 bytes",
+           [](KernelSpec& s) { s.feats_vector_bytes = 2; }},
+      Case{"may use 101376",
+           [](KernelSpec& s) {
+             s.k_tile = 64, s.stages = 5, s.architecture = {8, 6, '\0'};
+           }},
+      Case{"a multiprocessor of sm_86 has 102400",
+           [](KernelSpec& s) {
+             s.stages = 5, s.architecture = {8, 6, '\0'};
+           }},
+      Case{"it would spill", [](KernelSpec& s) { s.row_tile = 256, s.column_tile = 256, s.min_blocks = 1; }});
+  KernelSpec spec = valid_spec();
+  test.change(spec);
+  const auto reason = rejection(spec);
+  REQUIRE(reason);
+  CHECK_THAT(*reason, ContainsSubstring(test.reason));
+  CHECK_THROWS_MATCHES(emit(spec), std::invalid_argument, MessageMatches(ContainsSubstring(*reason)));
+}
