@@ -4,7 +4,6 @@
 
 #include "core/fail.hpp"
 #include "cuda/driver.hpp"
-#include "cuda/forward.hpp"
 
 namespace flexgemm::detail {
 
@@ -29,7 +28,7 @@ KernelChoice CudaBackend::choice(const Conv3dOptions& conv, const MapData& map, 
                                    .bias = nullptr,
                                    .bias_dtype = DType::f32,
                                    .out = nullptr};
-  const GemmChoice choice = choose_forward(*device_, arguments, cuda_map(map));
+  const GemmChoice choice = choices_.forward(*device_, arguments, cuda_map(map));
   return {.algorithm = choice.algorithm, .kernel = codegen::to_string(choice.spec)};
 }
 
@@ -37,7 +36,7 @@ void CudaBackend::forward(const ForwardArguments& arguments, Stream stream) {
   const CudaMap& map = cuda_map(*arguments.map);
   if (map.rows == 0) return;
   const ContextScope scope(*device_);
-  forward_with_choice(kernels_, arguments, map, choose_forward(*device_, arguments, map), stream);
+  forward_with_choice(kernels_, arguments, map, choices_.forward(*device_, arguments, map), stream);
 }
 
 void CudaBackend::backward(const BackwardArguments&, Stream) {

@@ -6,6 +6,7 @@
 #include "core/backend.hpp"
 #include "cuda/cuda_device.hpp"
 #include "cuda/cuda_map.hpp"
+#include "cuda/forward.hpp"
 #include "cuda/kernel_cache.hpp"
 
 namespace flexgemm::detail {
@@ -39,6 +40,7 @@ class CudaBackend final : public Backend {
  private:
   std::shared_ptr<const CudaDevice> device_;
   KernelCache kernels_;
+  ChoiceCache choices_;
 };
 
 /// The map as this backend made it.

@@ -1,6 +1,9 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <map>
+#include <mutex>
 
 #include "codegen/candidates.hpp"
 #include "core/backend.hpp"
@@ -29,6 +32,22 @@ codegen::GemmProblem forward_problem(const CudaDevice& device, const ForwardArgu
 /// implicit_gemm for one offset, else masked_implicit_gemm, in its split form when its tiles would leave
 /// multiprocessors idle. Throws Error{unsupported}.
 GemmChoice choose_forward(const CudaDevice& device, const ForwardArguments& arguments, const CudaMap& map);
+
+/// Remembers what choose_forward said, because going through the candidates costs more than a launch.
+/// Bounded; thread-safe.
+class ChoiceCache {
+ public:
+  GemmChoice forward(const CudaDevice& device, const ForwardArguments& arguments, const CudaMap& map);
+
+ private:
+  /// All that choose_forward depends on but the device: Ci, Co, rows, pairs, then V, type, algorithm, the
+  /// three alignments and the kind of bias.
+  using Key = std::array<std::int64_t, 11>;
+  static Key key_of(const ForwardArguments& arguments, const CudaMap& map);
+
+  std::mutex mutex_;
+  std::map<Key, GemmChoice> choices_;
+};
 
 /// Enqueues a forward pass by the given choice: gathers, GEMM, reduction. What the tuner, tests and
 /// benchmarks call to run a kernel of their own choosing. `choice.spec` must be made for forward_problem() of

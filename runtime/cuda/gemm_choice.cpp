@@ -114,4 +114,34 @@ GemmChoice choose_forward(const CudaDevice& device, const ForwardArguments& argu
   }
 }
 
+ChoiceCache::Key ChoiceCache::key_of(const ForwardArguments& arguments, const CudaMap& map) {
+  const Conv3dOptions& conv = *arguments.conv;
+  return {conv.in_channels,
+          conv.out_channels,
+          map.rows,
+          map.pairs(),
+          map.volume(),
+          static_cast<std::int64_t>(conv.dtype),
+          static_cast<std::int64_t>(conv.algorithm),
+          alignment_of(arguments.feats),
+          alignment_of(arguments.weight),
+          alignment_of(arguments.out),
+          static_cast<std::int64_t>(bias_type(arguments))};
+}
+
+GemmChoice ChoiceCache::forward(const CudaDevice& device, const ForwardArguments& arguments,
+                                const CudaMap& map) {
+  constexpr std::size_t most_choices = 1024;  // a stream of frames has ever new row counts
+  const Key key = key_of(arguments, map);
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto found = choices_.find(key); found != choices_.end()) return found->second;
+  }
+  GemmChoice choice = choose_forward(device, arguments, map);
+  const std::lock_guard lock(mutex_);
+  if (choices_.size() >= most_choices) choices_.clear();
+  choices_.emplace(key, choice);
+  return choice;
+}
+
 }  // namespace flexgemm::detail
