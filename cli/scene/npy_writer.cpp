@@ -25,7 +25,7 @@ namespace {
 std::string npy_preamble(const std::string& descr, const std::vector<std::int64_t>& shape) {
   std::string extents;
   for (const std::int64_t extent : shape) extents += fmt::format("{}, ", extent);
-  if (shape.size() > 1) extents.resize(extents.size() - 2);
+  if (!shape.empty()) extents.resize(extents.size() - (shape.size() == 1 ? 1 : 2));  // (4,) but (4, 3)
   std::string header =
       fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}), }}", descr, extents);
   constexpr std::size_t before = 10;
@@ -56,8 +56,7 @@ void check_bytes(const std::string& descr, const std::vector<std::int64_t>& shap
 /// A file beside the target that disappears unless it is renamed to it.
 class TemporaryFile {
  public:
-  explicit TemporaryFile(const std::filesystem::path& target)
-      : target_(target), name_(unused_name(target)), file_(create()) {}
+  explicit TemporaryFile(const std::filesystem::path& target) : target_(target), file_(create()) {}
   ~TemporaryFile() {
     if (!name_.empty()) ::unlink(name_.c_str());
   }
@@ -93,20 +92,22 @@ class TemporaryFile {
     return target.has_parent_path() ? target.parent_path() : std::filesystem::path(".");
   }
 
-  /// Unique among the calls of this process and, by its number, among processes; O_EXCL does the rest.
-  static std::filesystem::path unused_name(const std::filesystem::path& target) {
+  /// A new file, named after the process and a running number; a name that is taken (by a dead process, or
+  /// one of another container) is passed over. Mode 0666 less the umask, unlike mkstemp: the result is to
+  /// have the permissions of any new file.
+  int create() {
     static std::atomic<unsigned> calls{0};
-    return directory_of(target) / fmt::format(".flexgemm-{}-{}.partial", ::getpid(), calls++);
-  }
-
-  /// Mode 0666 less the umask, unlike mkstemp: the result is to have the permissions of any new file.
-  int create() const {
-    constexpr int flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC;
-    int descriptor = ::open(name_.c_str(), flags, 0666);
-    if (descriptor < 0 && errno == EEXIST && ::unlink(name_.c_str()) == 0)  // a dead process's
-      descriptor = ::open(name_.c_str(), flags, 0666);
-    if (descriptor < 0) fail_writing(target_.string(), errno);
-    return descriptor;
+    constexpr int attempts = 1000;
+    for (int attempt = 0; attempt < attempts; ++attempt) {
+      const auto name = directory_of(target_) / fmt::format(".flexgemm-{}-{}.partial", ::getpid(), calls++);
+      const int descriptor = ::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+      if (descriptor >= 0) {
+        name_ = name;
+        return descriptor;
+      }
+      if (errno != EEXIST) break;
+    }
+    fail_writing(target_.string(), errno);
   }
 
   std::filesystem::path target_;

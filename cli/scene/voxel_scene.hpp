@@ -32,7 +32,7 @@ struct Range {
 
 struct VoxelizeOptions {
   std::array<double, 3> voxel_size{0.1, 0.1, 0.1};  ///< metres
-  std::optional<Range> range;                       ///< none: the bounding box of the finite points
+  std::optional<Range> range = {};                  ///< none: the bounding box of the finite points
 };
 
 /// Cells of floor((point - low) / voxel_size), computed in float as the field's voxelizers do (spconv's
