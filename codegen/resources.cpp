@@ -63,6 +63,8 @@ int estimated_registers(const KernelSpec& spec) noexcept {
   if (!uses_async_copy(spec)) {
     registers += staged_registers(spec, spec.row_tile, spec.feats_vector_bytes) +
                  staged_registers(spec, spec.column_tile, spec.weight_vector_bytes);
+  } else if (spec.feats_vector_bytes < 16 || spec.weight_vector_bytes < 16) {
+    registers += 8;  // more copies a thread, each with an address and a predicate
   }
   return registers;
 }

@@ -1,5 +1,7 @@
 #include "spec_sets.hpp"
 
+#include <algorithm>
+#include <map>
 #include <set>
 
 #include "codegen/emit.hpp"
@@ -17,11 +19,16 @@ namespace {
 
 std::string number(int value) { return std::to_string(value); }
 
+/// On the matrix unit f16 and bf16 kernels differ in the name of one instruction, not in registers.
+const char* register_class(const KernelSpec& spec) {
+  const bool is_half = spec.compute == ElementType::f16 || spec.compute == ElementType::bf16;
+  return is_half && spec.mma == codegen::MmaPath::mma_sync ? "half" : name(spec.compute);
+}
+
 std::string shape_of(const KernelSpec& spec) {
-  return std::string(name(spec.kind)) + "." + name(spec.compute) + "." + name(spec.mma) + ".t" +
+  return std::string(name(spec.kind)) + "." + register_class(spec) + "." + name(spec.mma) + ".t" +
          number(spec.row_tile) + "x" + number(spec.column_tile) + "x" + number(spec.k_tile) + ".s" +
-         number(spec.stages) + ".w" + number(spec.warps_m) + "x" + number(spec.warps_n) + ".b" +
-         number(spec.min_blocks);
+         number(spec.stages) + ".w" + number(spec.warps_m) + "x" + number(spec.warps_n);
 }
 
 /// How the flattened reduction is walked: one step a K tile, several, or K tiles that straddle steps.
@@ -46,16 +53,36 @@ std::vector<std::string> factors_of(const KernelSpec& spec) {
           "store" + number(spec.output_vector_bytes)};
 }
 
+/// Over a set of candidate lists: the most blocks a multiprocessor that specs of one shape, or of one code
+/// path, are asked for. Those have the fewest registers: if they do not spill, none of the others does.
+class TightestBlocks {
+ public:
+  void add(const KernelSpec& spec) {
+    for (const std::string& key : {shape_of(spec), code_path(spec)}) {
+      blocks_[key] = std::max(blocks_[key], spec.min_blocks);
+    }
+  }
+  bool is_reached(const std::string& key, const KernelSpec& spec) const {
+    return blocks_.at(key) == spec.min_blocks;
+  }
+
+ private:
+  std::map<std::string, int> blocks_;
+};
+
 /// What a covering set must hold at least once.
-std::vector<std::string> coverage_of(const KernelSpec& spec, const std::set<std::string>& default_kernels) {
-  std::vector<std::string> items{shape_of(spec)};
-  const std::string kernel = code_path(spec);
-  if (default_kernels.contains(kernel)) items.push_back(kernel);
+std::vector<std::string> coverage_of(const KernelSpec& spec, const std::set<std::string>& default_paths,
+                                     const TightestBlocks& tightest) {
+  const std::string type = std::string(name(spec.kind)) + name(spec.compute);
+  std::vector<std::string> items{type + "/" + number(spec.row_tile) + "x" + number(spec.column_tile)};
+  const std::string shape = shape_of(spec);
+  if (tightest.is_reached(shape, spec)) items.push_back(shape);
+  const std::string path = code_path(spec);
+  if (default_paths.contains(path) && tightest.is_reached(path, spec)) items.push_back(path);
   const std::vector<std::string> factors = factors_of(spec);
   for (std::size_t i = 0; i < factors.size(); ++i) {
     for (std::size_t j = i + 1; j < factors.size(); ++j) {
-      items.push_back(std::string(name(spec.kind)) + name(spec.compute) + "/" + factors[i] + "/" +
-                      factors[j]);
+      items.push_back(type + "/" + factors[i] + "/" + factors[j]);
     }
   }
   return items;
@@ -144,13 +171,18 @@ SpecSet default_specs(const codegen::Architecture& architecture) {
 SpecSet candidate_specs(const codegen::Architecture& architecture) {
   const std::vector<RepresentativeProblem> problems = representative_problems(architecture);
   const std::set<std::string> defaults = default_code_paths(problems);
+  TightestBlocks tightest;
+  for (const RepresentativeProblem& each : problems) {
+    for (const KernelSpec& spec : gemm_candidates(each.problem, each.output)) tightest.add(spec);
+  }
   SpecSet set;
   set.specs = elementwise_specs(problems);
   std::set<std::string> covered;
   visit_scattered(problems.size(), [&](std::size_t index) {
     for (const KernelSpec& spec : gemm_candidates(problems[index].problem, problems[index].output)) {
       bool adds = false;
-      for (const std::string& item : coverage_of(spec, defaults)) adds |= covered.insert(item).second;
+      for (const std::string& item : coverage_of(spec, defaults, tightest))
+        adds |= covered.insert(item).second;
       if (adds) set.specs.push_back(spec);
     }
   });

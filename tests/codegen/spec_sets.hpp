@@ -15,8 +15,9 @@ struct RepresentativeProblem {
 };
 std::vector<RepresentativeProblem> representative_problems(const codegen::Architecture& architecture);
 
-/// What decides a kernel's registers: its tile, its types and how it loads. Specs that agree in it differ in
-/// constants and in the epilogue alone.
+/// What decides the registers a kernel needs: its tile, its pipeline, its types and how it loads. Specs that
+/// agree in it differ in constants, in the epilogue and in the blocks a multiprocessor that they are made
+/// for.
 std::string code_path(const codegen::KernelSpec& spec);
 
 struct SpecSet {
@@ -27,9 +28,10 @@ struct SpecSet {
 /// Default choices of all representative problems, one spec a code path.
 SpecSet default_specs(const codegen::Architecture& architecture);
 
-/// A covering set over the candidate lists of all representative problems: every tile shape of every type,
-/// every default choice's code path, within a type any two of (loads, padding, kernel volume, bias, output,
-/// store width) together, and the kernels without candidates.
+/// A covering set over the candidate lists of all representative problems: every shape (tile, pipeline,
+/// warps) and every default choice's code path, each made for the most blocks a multiprocessor; every tile of
+/// every type; within a type any two of (loads, padding, kernel volume, bias, output, store width) together;
+/// and the kernels without candidates.
 SpecSet candidate_specs(const codegen::Architecture& architecture);
 
 }  // namespace flexgemm::test
