@@ -61,8 +61,7 @@ std::string load_driver(Driver& table) {
     attempts += fmt::format("{}{}", attempts.empty() ? "" : "; ", reason != nullptr ? reason : name);
   }
   if (library == nullptr) {
-    return fmt::format("no NVIDIA driver was found (looked for {} and {} where the loader looks: {})",
-                       driver_names[0], driver_names[1], attempts);
+    return fmt::format("no NVIDIA driver was found in the loader's search path ({})", attempts);
   }
   if (const char* missing = find_functions(library, table); missing != nullptr) {
     return fmt::format("the NVIDIA driver is too old: it lacks {}; update it to one for CUDA {} or newer",

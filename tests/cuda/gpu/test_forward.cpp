@@ -8,8 +8,8 @@
 #include <flexgemm/flexgemm.hpp>
 
 #include "cuda/forward.hpp"
-#include "gpu/support.hpp"
 #include "reference/reference.hpp"
+#include "support.hpp"
 
 using namespace flexgemm;
 using namespace flexgemm::cuda_test;

@@ -9,7 +9,7 @@
 
 #include "cuda/launch.hpp"
 #include "cuda/tile_layout.hpp"
-#include "gpu/support.hpp"
+#include "support.hpp"
 
 using namespace flexgemm;
 using namespace flexgemm::cuda_test;

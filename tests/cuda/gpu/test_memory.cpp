@@ -7,7 +7,7 @@
 
 #include <flexgemm/flexgemm.hpp>
 
-#include "gpu/support.hpp"
+#include "support.hpp"
 
 using namespace flexgemm;
 using namespace flexgemm::cuda_test;
