@@ -145,38 +145,49 @@ Cell cell_of(const float* point, const std::array<float, 3>& low, const std::arr
              const Cell& extents) noexcept {
   Cell cell;
   for (std::size_t axis = 0; axis < 3; ++axis) {
-    const float index = std::floor((point[axis] - low[axis]) / voxel_size[axis]);
+    const float index = (point[axis] - low[axis]) / voxel_size[axis];  // not negative, or by rounding only
     const std::int32_t last = extents[axis] - 1;
     cell[axis] = index < static_cast<float>(last) ? std::max(0, static_cast<std::int32_t>(index)) : last;
   }
   return cell;
 }
 
-/// One voxel for each run of equal cells in `order`.
-void average_runs(const PointCloud& cloud, const std::vector<Cell>& cells,
-                  const std::vector<std::size_t>& points, const std::vector<SortEntry>& order,
-                  VoxelScene& scene) {
+/// Where the points of each cell begin in `order`, and where the last cell ends.
+std::vector<std::size_t> find_runs(const std::vector<Cell>& cells, const std::vector<SortEntry>& order) {
+  std::vector<std::size_t> begins;
+  begins.reserve(order.size() + 1);
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    const bool same = i > 0 && order[i].key == order[i - 1].key &&  // keys alone may be those of x only
+                      cells[order[i].point] == cells[order[i - 1].point];
+    if (!same) begins.push_back(i);
+  }
+  begins.push_back(order.size());
+  return begins;
+}
+
+/// One voxel for each cell.
+void average_cells(const PointCloud& cloud, const std::vector<Cell>& cells,
+                   const std::vector<std::size_t>& points, const std::vector<SortEntry>& order,
+                   VoxelScene& scene) {
   const auto columns = static_cast<std::size_t>(cloud.columns);
-  std::size_t voxels = order.empty() ? 0 : 1;
-  for (std::size_t i = 1; i < order.size(); ++i)
-    voxels += cells[order[i].point] == cells[order[i - 1].point] ? 0 : 1;
+  const std::vector<std::size_t> begins = find_runs(cells, order);
+  const std::size_t voxels = begins.size() - 1;
   scene.coords.resize(4 * voxels);
   scene.feats.resize(columns * voxels);
   std::int32_t* coordinate = scene.coords.data();
   float* feature = scene.feats.data();
   std::vector<double> sum(columns);
-  for (std::size_t begin = 0; begin < order.size();) {
-    const Cell cell = cells[order[begin].point];
+  for (std::size_t voxel = 0; voxel < voxels; ++voxel) {
     std::fill(sum.begin(), sum.end(), 0.0);
-    std::size_t end = begin;
-    for (; end < order.size() && cells[order[end].point] == cell; ++end) {
-      const float* const point = cloud.values.data() + points[order[end].point] * columns;
+    for (std::size_t i = begins[voxel]; i < begins[voxel + 1]; ++i) {
+      const float* const point = cloud.values.data() + points[order[i].point] * columns;
       for (std::size_t column = 0; column < columns; ++column) sum[column] += point[column];
     }
+    const Cell& cell = cells[order[begins[voxel]].point];
     *coordinate++ = 0;
     coordinate = std::copy(cell.begin(), cell.end(), coordinate);
-    for (const double total : sum) *feature++ = static_cast<float>(total / static_cast<double>(end - begin));
-    begin = end;
+    const auto count = static_cast<double>(begins[voxel + 1] - begins[voxel]);
+    for (const double total : sum) *feature++ = static_cast<float>(total / count);
   }
 }
 
@@ -211,7 +222,7 @@ VoxelScene voxelize(const PointCloud& cloud, const VoxelizeOptions& options) {
       points.push_back(static_cast<std::size_t>(i));
     }
   }
-  average_runs(cloud, cells, points, order_by_cell(cells, scene.grid), scene);
+  average_cells(cloud, cells, points, order_by_cell(cells, scene.grid), scene);
   return scene;
 }
 
