@@ -82,10 +82,11 @@ int main(int argc, char** argv) {
   try {
     return run_program(argc, argv);
   } catch (const Error& error) {
-    std::fprintf(stderr, "flexgemm-run: %s\n", error.what());
+    const bool out_of_memory = error.code() == ErrorCode::out_of_memory;
+    std::fprintf(stderr, "flexgemm-run: %s%s\n", out_of_memory ? "out of memory: " : "", error.what());
     return exit_code(error.code());
   } catch (const std::bad_alloc&) {
-    std::fputs("flexgemm-run: out of memory; use larger voxels, fewer channels or a smaller scene\n", stderr);
+    std::fputs("flexgemm-run: out of memory: use larger voxels, fewer channels or a smaller scene\n", stderr);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "flexgemm-run: internal error, please report it: %s\n", error.what());
   }

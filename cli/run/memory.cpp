@@ -57,11 +57,11 @@ void require_memory(const Footprint& footprint, double available) {
   constexpr double gibibyte = 0x1p30;
   const std::string on_voxels = footprint.voxels == 0 ? "" : fmt::format(" on {} voxels", footprint.voxels);
   fail(ErrorCode::invalid_argument,
-       "the channels {} with {} kernel offsets{} need at least {:.1f} GiB of memory but this machine has "
-       "{:.1f} GiB; "
-       "use fewer channels, a smaller kernel or larger voxels",
-       fmt::join(footprint.channels, " -> "), footprint.volume, on_voxels, needed / gibibyte,
-       available / gibibyte);
+       "layers of {} channels with {} kernel offsets{} need at least {:.1f} GiB of memory but this machine "
+       "has "
+       "{:.1f} GiB; use fewer channels, a smaller kernel or larger voxels",
+       fmt::join(footprint.channels.begin() + 1, footprint.channels.end(), ","), footprint.volume, on_voxels,
+       needed / gibibyte, available / gibibyte);
 }
 
 }  // namespace flexgemm::run
