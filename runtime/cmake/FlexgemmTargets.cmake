@@ -12,6 +12,10 @@ function(flexgemm_target target)
     # False positives in the standard library and fmt under -O2 (GCC bugs 105329 and 105562).
     list(APPEND warnings -Wno-restrict -Wno-maybe-uninitialized -Wno-stringop-overflow -Wno-array-bounds)
   endif()
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_GREATER_EQUAL 13)
+    # Takes any function with a reference result and a temporary argument for one that returns the temporary.
+    list(APPEND warnings -Wno-dangling-reference)
+  endif()
   if(FLEXGEMM_WARNINGS_AS_ERRORS)
     list(APPEND warnings -Werror)
   endif()
