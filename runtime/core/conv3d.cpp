@@ -1,3 +1,5 @@
+#include <array>
+#include <cstddef>
 #include <utility>
 
 #include <flexgemm/conv3d.hpp>
@@ -30,6 +32,26 @@ void require_tensor_or_float(std::string_view what, const ConstTensorView& view,
   require_shape(what, view, shape);
   require_type_or_float(what, view, dtype);
   require_data(what, view);
+}
+
+/// No gradient overlaps an input or another gradient.
+void require_disjoint_gradients(const ConstTensorView& grad_out, const ConstTensorView& feats,
+                                const ConstTensorView& weight, const Gradients& gradients) {
+  const std::array<std::pair<const char*, ConstTensorView>, 6> tensors{
+      {{"gradients.input", gradients.input},
+       {"gradients.weight", gradients.weight},
+       {"gradients.bias", gradients.bias},
+       {"grad_out", grad_out},
+       {"feats", feats},
+       {"weight", weight}}};
+  constexpr std::size_t outputs = 3;
+  for (std::size_t output = 0; output < outputs; ++output) {
+    for (std::size_t other = output + 1; other < tensors.size(); ++other) {
+      if (!tensors[output].second.present() || !tensors[other].second.present()) continue;
+      require_disjoint(tensors[output].first, tensors[output].second, tensors[other].first,
+                       tensors[other].second);
+    }
+  }
 }
 
 }  // namespace
@@ -106,25 +128,20 @@ void Conv3d::backward(const NeighborMap& map, const ConstTensorView& grad_out, c
   if (gradients.input.present()) {
     require_tensor("weight", weight, weight_shape(options_), dtype);
     require_tensor("gradients.input", gradients.input, feats_shape, dtype);
-    require_disjoint("gradients.input", gradients.input, "grad_out", grad_out);
-    require_disjoint("gradients.input", gradients.input, "weight", weight);
-    if (feats.present()) require_disjoint("gradients.input", gradients.input, "feats", feats);
     arguments.weight = weight.data;
     arguments.grad_input = gradients.input.data;
   }
   if (gradients.weight.present()) {
     require_tensor("feats", feats, feats_shape, dtype);
     require_tensor_or_float("gradients.weight", gradients.weight, weight_shape(options_), dtype);
-    require_disjoint("gradients.weight", gradients.weight, "grad_out", grad_out);
-    require_disjoint("gradients.weight", gradients.weight, "feats", feats);
     arguments.feats = feats.data;
     arguments.grad_weight = gradients.weight.data;
   }
   if (gradients.bias.present()) {
     require_tensor_or_float("gradients.bias", gradients.bias, {options_.out_channels}, dtype);
-    require_disjoint("gradients.bias", gradients.bias, "grad_out", grad_out);
     arguments.grad_bias = gradients.bias.data;
   }
+  require_disjoint_gradients(grad_out, feats, weight, gradients);
   // With no rows the weight and bias gradients are zeros, which the backend still has to write.
   backend_->backward(arguments, stream);
 }

@@ -48,9 +48,9 @@ struct Conv3dOptions {
 
 /// Gradients to compute; an absent view is skipped.
 struct Gradients {
-  TensorView input;   ///< [N, Ci], storage type
-  TensorView weight;  ///< [Co, Kx, Ky, Kz, Ci], storage type or f32 (recommended: f16 overflows past 65504)
-  TensorView bias;    ///< [Co], storage type or f32
+  TensorView input{};   ///< [N, Ci], storage type
+  TensorView weight{};  ///< [Co, Kx, Ky, Kz, Ci], storage type or f32 (recommended: f16 overflows past 65504)
+  TensorView bias{};    ///< [Co], storage type or f32
   /// Add to what `weight` and `bias` hold instead of overwriting them (gradient accumulation).
   bool accumulate = false;
 };
