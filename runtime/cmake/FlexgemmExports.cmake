@@ -1,0 +1,10 @@
+# flexgemm_limit_exports(target): a shared library on an ELF system shows the API's symbols and nothing else.
+function(flexgemm_limit_exports target)
+  get_target_property(type ${target} TYPE)
+  if(NOT type STREQUAL "SHARED_LIBRARY" OR NOT UNIX OR APPLE)
+    return()
+  endif()
+  set(script ${PROJECT_SOURCE_DIR}/runtime/cmake/flexgemm_rt.map)
+  target_link_options(${target} PRIVATE "LINKER:--version-script=${script}")
+  set_property(TARGET ${target} APPEND PROPERTY LINK_DEPENDS ${script})
+endfunction()
