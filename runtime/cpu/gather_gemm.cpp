@@ -145,6 +145,7 @@ class GatherGemm {
         pointers[i] = zeros_.data();
       } else if (problem_.storage == DType::f32) {
         pointers[i] = static_cast<const float*>(problem_.input) + start;
+        prefetch_elements(problem_.input, problem_.storage, start, channels);
       } else {
         float* converted = scratch.converted.data() + i * k_block;
         load_elements(device_.kernels, problem_.input, problem_.storage, start, channels, converted);

@@ -11,9 +11,10 @@ namespace flexgemm::detail {
 
 namespace {
 
-constexpr std::int64_t tile_rows = 256;    // rows whose pairs are collected at a time
-constexpr std::int64_t pair_block = 64;    // pairs that one call of the inner loop sums
-constexpr std::int64_t flush_rows = 8192;  // rows summed in float before they join the totals in double
+constexpr std::int64_t tile_rows = 1024;       // rows whose pairs are collected at a time
+constexpr std::int64_t pair_block = 96;        // pairs that one call of the inner loop sums
+constexpr std::int64_t prefetch_distance = 8;  // pairs
+constexpr std::int64_t flush_rows = 8192;      // rows summed in float before they join the totals in double
 
 /// Memory that one worker uses for task after task.
 struct Scratch {
@@ -126,6 +127,7 @@ class GradWeight {
     const void* across = plan_.in_channels_across ? problem_.feats : problem_.grad_out;
     std::array<const float*, pair_block> rows;
     for (std::int64_t p = 0; p < list.count; ++p) {
+      if (p + prefetch_distance < list.count) prefetch_pair(task, first_row, list, p + prefetch_distance);
       const std::int64_t out_row = first_row + list.slots[p];
       const std::int64_t in_row = list.rows[p];
       const std::int64_t along_row = plan_.in_channels_across ? out_row : in_row;
@@ -138,6 +140,19 @@ class GradWeight {
                                      scratch.panels.data() + first * pair_block, sums + first,
                                      plan_.across_block);
     }
+  }
+
+  void prefetch_pair(const Task& task, std::int64_t first_row, const PairList& list, std::int64_t p) const {
+    const std::int64_t in_row = list.rows[p];
+    const std::int64_t out_row = first_row + list.slots[p];
+    const bool in_across = plan_.in_channels_across;
+    prefetch_elements(problem_.grad_out, problem_.storage,
+                      out_row * problem_.out_channels + (in_across ? task.first_along : task.first_across),
+                      in_across ? task.along : task.across);
+    if (in_row < 0) return;
+    prefetch_elements(problem_.feats, problem_.storage,
+                      in_row * problem_.in_channels + (in_across ? task.first_across : task.first_along),
+                      in_across ? task.across : task.along);
   }
 
   const float* along_pointer(const Task& task, Scratch& scratch, const void* source, std::int64_t row,

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include <flexgemm/dtype.hpp>
 #include <flexgemm/half.hpp>
@@ -45,10 +47,9 @@ inline void load_elements(const Kernels& kernels, const void* source, DType stor
     case DType::bf16:
       kernels.bf16_to_float(static_cast<const std::uint16_t*>(source) + first, target, count);
       break;
-    default: {
-      const float* floats = static_cast<const float*>(source) + first;
-      for (std::int64_t i = 0; i < count; ++i) target[i] = floats[i];
-    }
+    default:
+      std::memcpy(target, static_cast<const float*>(source) + first,
+                  static_cast<std::size_t>(count) * sizeof(float));
   }
 }
 
@@ -62,11 +63,23 @@ inline void store_elements(const Kernels& kernels, void* target, DType storage, 
     case DType::bf16:
       kernels.float_to_bf16(source, static_cast<std::uint16_t*>(target) + first, count);
       break;
-    default: {
-      float* floats = static_cast<float*>(target) + first;
-      for (std::int64_t i = 0; i < count; ++i) floats[i] = source[i];
-    }
+    default:
+      std::memcpy(static_cast<float*>(target) + first, source,
+                  static_cast<std::size_t>(count) * sizeof(float));
   }
+}
+
+/// Asks for the cache lines of source[first ... first + count).
+inline void prefetch_elements(const void* source, DType storage, std::int64_t first,
+                              std::int64_t count) noexcept {
+#if defined(__GNUC__)
+  constexpr std::int64_t line = 64;
+  const auto size = static_cast<std::int64_t>(size_of(storage));
+  const char* begin = static_cast<const char*>(source) + first * size;
+  for (std::int64_t byte = 0; byte < count * size; byte += line) __builtin_prefetch(begin + byte);
+#else
+  static_cast<void>(source), static_cast<void>(storage), static_cast<void>(first), static_cast<void>(count);
+#endif
 }
 
 constexpr std::int64_t divide_up(std::int64_t value, std::int64_t divisor) noexcept {
