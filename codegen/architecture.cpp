@@ -76,6 +76,10 @@ bool is_known_major(int major) {
   return false;
 }
 
+bool Architecture::has_wgmma(ElementType compute) const noexcept {
+  return number() == 90 && suffix == 'a' && compute != ElementType::f32;
+}
+
 bool Architecture::has_mma_sync(ElementType compute) const noexcept {
   switch (compute) {
     case ElementType::f32:

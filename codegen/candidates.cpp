@@ -43,6 +43,7 @@ KernelSpec problem_spec(const GemmProblem& problem, KernelKind kind, OutputType 
 }
 
 KernelSpec with_shape(KernelSpec spec, const TileShape& shape) {
+  spec.mma = shape.mma;
   spec.row_tile = shape.row_tile;
   spec.column_tile = shape.column_tile;
   spec.k_tile = shape.k_bytes / storage_bytes(spec.compute);
@@ -64,13 +65,13 @@ int most_splits(const GemmProblem& problem, const KernelSpec& spec) {
   return static_cast<int>(std::clamp<std::int64_t>(k_tiles / k_tiles_a_split, 2, 16));
 }
 
-/// Moves shapes that leave multiprocessors without a block behind those that do not; among the former, more
-/// blocks go first. Without a row count the order stays.
+/// Moves shapes that leave over a quarter of the multiprocessors without a block behind those that do not;
+/// among the former, more blocks go first. Without a row count the order stays.
 void prefer_full_devices(const GemmProblem& problem, std::vector<KernelSpec>& specs) {
   if (problem.rows <= 0) return;
   const auto occupied = [&](const KernelSpec& spec) {
     const std::int64_t splits = spec.output == OutputType::partial ? most_splits(problem, spec) : 1;
-    return std::min<std::int64_t>(blocks_of(problem, spec) * splits, problem.multiprocessors);
+    return std::min<std::int64_t>(blocks_of(problem, spec) * splits, problem.multiprocessors * 3 / 4);
   };
   std::stable_sort(specs.begin(), specs.end(), [&](const KernelSpec& first, const KernelSpec& second) {
     return occupied(first) > occupied(second);
@@ -123,10 +124,14 @@ KernelSpec default_gemm(const GemmProblem& problem, OutputType output) {
 }
 
 int default_splits(const GemmProblem& problem, const KernelSpec& spec) {
-  constexpr std::int64_t waves = 2;  // evens out tiles of different weight
+  constexpr std::int64_t few = 4;
   const std::int64_t blocks = std::max<std::int64_t>(1, blocks_of(problem, spec));
-  const std::int64_t wanted = waves * problem.multiprocessors * spec.min_blocks;
-  return static_cast<int>(std::clamp<std::int64_t>(divide_up(wanted, blocks), 2, most_splits(problem, spec)));
+  const std::int64_t one_wave = std::int64_t{problem.multiprocessors} * spec.min_blocks / blocks;
+  const std::int64_t two_waves = std::int64_t{2} * problem.multiprocessors * spec.min_blocks / blocks;
+  // A second wave evens out tiles of different weight while its partial sums are few; past that they cost
+  // more.
+  return static_cast<int>(std::clamp<std::int64_t>(two_waves <= few ? two_waves : std::max(few, one_wave), 2,
+                                                   most_splits(problem, spec)));
 }
 
 KernelSpec gather_rows_spec(const GemmProblem& problem) {

@@ -15,7 +15,7 @@ constexpr ElementType element_types[] = {ElementType::f32, ElementType::tf32, El
                                          ElementType::bf16};
 constexpr KernelKind kernel_kinds[] = {KernelKind::implicit_gemm, KernelKind::gather_rows,
                                        KernelKind::reduce_partials};
-constexpr MmaPath mma_paths[] = {MmaPath::ffma, MmaPath::mma_sync};
+constexpr MmaPath mma_paths[] = {MmaPath::ffma, MmaPath::mma_sync, MmaPath::wgmma};
 constexpr BiasType bias_types[] = {BiasType::none, BiasType::f32, BiasType::storage};
 constexpr OutputType output_types[] = {OutputType::storage, OutputType::partial};
 
@@ -130,7 +130,17 @@ const char* name(KernelKind kind) noexcept {
   return "?";
 }
 
-const char* name(MmaPath mma) noexcept { return mma == MmaPath::ffma ? "ffma" : "mma_sync"; }
+const char* name(MmaPath mma) noexcept {
+  switch (mma) {
+    case MmaPath::ffma:
+      return "ffma";
+    case MmaPath::mma_sync:
+      return "mma_sync";
+    case MmaPath::wgmma:
+      return "wgmma";
+  }
+  return "?";
+}
 
 int storage_bytes(ElementType type) noexcept {
   return type == ElementType::f16 || type == ElementType::bf16 ? 2 : 4;
@@ -156,7 +166,7 @@ KernelSpec parse_spec(std::string_view text) {
   KernelSpec spec;
   spec.kind = reader.one_of(kernel_kinds, "implicit_gemm, gather_rows or reduce_partials");
   spec.compute = reader.one_of(element_types, "f32, tf32, f16 or bf16");
-  spec.mma = reader.one_of(mma_paths, "ffma or mma_sync");
+  spec.mma = reader.one_of(mma_paths, "ffma, mma_sync or wgmma");
   spec.in_channels = reader.number("ci", "the input channels, such as ci64");
   spec.out_channels = reader.number("co", "the output channels, such as co64");
   spec.volume = reader.number("v", "the kernel volume, such as v27");

@@ -19,7 +19,7 @@ enum class KernelKind : std::uint8_t {
 };
 
 /// How products are formed.
-enum class MmaPath : std::uint8_t { ffma, mma_sync };
+enum class MmaPath : std::uint8_t { ffma, mma_sync, wgmma };
 
 /// Type of the bias operand.
 enum class BiasType : std::uint8_t { none, f32, storage };
@@ -39,6 +39,7 @@ struct Architecture {
   int number() const noexcept { return major * 10 + minor; }
   bool has_cp_async() const noexcept { return number() >= 80; }
   bool has_mma_sync(ElementType compute) const noexcept;
+  bool has_wgmma(ElementType compute) const noexcept;
   /// Dynamic shared memory that one block may use, after opting in, in bytes (CUDA C++ Programming Guide,
   /// Technical Specifications per Compute Capability).
   int shared_bytes_per_block() const noexcept;

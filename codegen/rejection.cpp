@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <iterator>
 #include <sstream>
 
 #include "emit.hpp"
@@ -77,8 +79,34 @@ Reason check_block(const KernelSpec& spec) {
   return {};
 }
 
+/// wgmma multiplies blocks of 64 rows a warpgroup, from K tiles of 128 bytes, while the next ones arrive.
+Reason check_wgmma_tile(const KernelSpec& spec) {
+  const int groups = spec.warps_m / 4;
+  if (spec.warps_m % 4 != 0 || spec.row_tile % (64 * groups) != 0) {
+    return sentence(
+        "wgmma takes warpgroups of 4 warps along the rows with a multiple of 64 rows each: there are ",
+        spec.warps_m, " warps along ", spec.row_tile, " rows.");
+  }
+  const int columns = spec.column_tile / spec.warps_n;
+  constexpr int widths[] = {16, 32, 64, 96, 128, 192, 256};  // templates/ptx/wgmma.cuh
+  if (std::find(std::begin(widths), std::end(widths), columns) == std::end(widths)) {
+    return sentence("a warpgroup's wgmma must be 16, 32, 64, 96, 128, 192 or 256 columns wide: it is ",
+                    columns, ".");
+  }
+  if (spec.k_tile * storage_bytes(spec.compute) != 128) {
+    return sentence("wgmma reads K tiles of 128 bytes: ", spec.k_tile, " elements of ", name(spec.compute),
+                    " are ", spec.k_tile * storage_bytes(spec.compute), " bytes.");
+  }
+  if (!uses_async_copy(spec) || spec.stages < 3) {
+    return sentence("wgmma needs cp.async with vectors of at least 4 bytes and 3 stages: vectors have ",
+                    spec.feats_vector_bytes, " and ", spec.weight_vector_bytes, " bytes and there are ",
+                    spec.stages, " stages.");
+  }
+  return {};
+}
+
 Reason check_tile(const KernelSpec& spec) {
-  const int column_unit = spec.mma == MmaPath::mma_sync ? 16 : 8;
+  const int column_unit = spec.mma == MmaPath::ffma ? 8 : 16;
   if (spec.row_tile < 16 || spec.row_tile > 256 || spec.row_tile % (16 * spec.warps_m) != 0) {
     return sentence("the row tile must be at most 256 and a multiple of 16 rows for each of its ",
                     spec.warps_m, " warps: it is ", spec.row_tile, ".");
@@ -100,6 +128,7 @@ Reason check_tile(const KernelSpec& spec) {
                       " vectors of ", vector_bytes, " bytes.");
     }
   }
+  if (spec.mma == MmaPath::wgmma) return check_wgmma_tile(spec);
   return {};
 }
 
@@ -119,6 +148,10 @@ Reason check_stages(const KernelSpec& spec) {
 Reason check_capability(const KernelSpec& spec) {
   if (spec.mma == MmaPath::mma_sync && !spec.architecture.has_mma_sync(spec.compute)) {
     return sentence(to_string(spec.architecture), " has no mma.sync for ", name(spec.compute), ": use ffma.");
+  }
+  if (spec.mma == MmaPath::wgmma && !spec.architecture.has_wgmma(spec.compute)) {
+    return sentence(to_string(spec.architecture), " has no wgmma for ", name(spec.compute),
+                    "; sm_90a has it for f16, bf16 and tf32.");
   }
   return {};
 }

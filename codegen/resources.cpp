@@ -56,10 +56,18 @@ int estimated_registers(const KernelSpec& spec) noexcept {
   const int warp_rows = spec.row_tile / spec.warps_m;
   const int warp_columns = spec.column_tile / spec.warps_n;
   const int accumulators = warp_rows * warp_columns / 32;
-  const int operands = spec.mma == MmaPath::mma_sync ? warp_rows / 4 + warp_columns / 4
-                                                     : 4 * (warp_rows / 4 + warp_columns / 8);
-  const int base = spec.mma == MmaPath::mma_sync ? 40 : 56;
-  int registers = accumulators + operands + base;
+  int registers = accumulators;
+  switch (spec.mma) {
+    case MmaPath::ffma:
+      registers += 4 * (warp_rows / 4 + warp_columns / 8) + 56;
+      break;
+    case MmaPath::mma_sync:
+      registers += warp_rows / 4 + warp_columns / 4 + 40;
+      break;
+    case MmaPath::wgmma:  // reads its operands from shared memory
+      registers += 48;
+      break;
+  }
   if (!uses_async_copy(spec)) {
     registers += staged_registers(spec, spec.row_tile, spec.feats_vector_bytes) +
                  staged_registers(spec, spec.column_tile, spec.weight_vector_bytes);

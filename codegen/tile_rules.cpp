@@ -9,14 +9,17 @@ bool has_matrix_path(const GemmProblem& problem) noexcept {
   return problem.architecture.has_mma_sync(problem.compute);
 }
 
-std::vector<BlockTile> fitting_tiles(std::span<const BlockTile> tiles, int out_channels) {
+bool columns_fit(int column_tile, int out_channels) noexcept {
   const int covering =
       static_cast<int>(std::bit_ceil(static_cast<unsigned>(std::clamp(out_channels, 16, 256))));
   const int narrowest_share = covering > 64 ? 4 : 2;
+  return column_tile <= covering && column_tile * narrowest_share >= covering;
+}
+
+std::vector<BlockTile> fitting_tiles(std::span<const BlockTile> tiles, int out_channels) {
   std::vector<BlockTile> fitting;
   for (const BlockTile& tile : tiles) {
-    if (tile.column_tile <= covering && tile.column_tile * narrowest_share >= covering)
-      fitting.push_back(tile);
+    if (columns_fit(tile.column_tile, out_channels)) fitting.push_back(tile);
   }
   return fitting;
 }
@@ -37,7 +40,8 @@ std::vector<TileShape> combine(std::span<const BlockTile> tiles, std::span<const
                         .warps_n = tile.warps_n,
                         .min_blocks = tile.min_blocks,
                         .k_bytes = pipeline.k_bytes,
-                        .stages = pipeline.stages});
+                        .stages = pipeline.stages,
+                        .mma = has_matrix_path(problem) ? tile.mma : MmaPath::ffma});
     }
   }
   return shapes;
@@ -46,7 +50,7 @@ std::vector<TileShape> combine(std::span<const BlockTile> tiles, std::span<const
 std::vector<TileShape> ffma_shapes(const GemmProblem& problem) {
   static constexpr BlockTile tiles[] = {
       {64, 64, 2, 2, 4},   {128, 64, 4, 2, 2}, {32, 64, 2, 2, 4},  {64, 128, 2, 4, 2},
-      {128, 128, 4, 4, 1}, {64, 32, 4, 1, 4},  {128, 32, 4, 1, 4}, {32, 32, 2, 1, 8},
+      {128, 128, 4, 2, 1}, {64, 32, 4, 1, 4},  {128, 32, 4, 1, 4}, {32, 32, 2, 1, 6},
       {64, 16, 4, 1, 4},   {128, 16, 4, 1, 4}, {32, 16, 2, 1, 8},
   };
   static constexpr Pipeline async[] = {{64, 3}, {128, 2}};

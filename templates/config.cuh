@@ -13,7 +13,7 @@ struct bf16_t {
 };
 
 enum class ComputeType { f32, tf32, f16, bf16 };
-enum class MmaPath { ffma, mma_sync };
+enum class MmaPath { ffma, mma_sync, wgmma };
 enum class BiasType { none, f32, storage };
 
 __host__ __device__ constexpr int ceil_divide(int a, int b) { return (a + b - 1) / b; }

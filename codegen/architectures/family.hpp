@@ -26,6 +26,7 @@ struct TileShape {
   int min_blocks = 1;  ///< wished for; lowered to what shared memory and registers allow
   int k_bytes = 64;    ///< bytes of a row in one pipeline stage: 64 or 128
   int stages = 2;
+  MmaPath mma = MmaPath::ffma;
 };
 
 /// Architectures that want the same kernels. One file of this folder each: it defines

@@ -1,6 +1,9 @@
+#include <algorithm>
+
 #include "tile_rules.hpp"
 
-// Hopper's mma.sync path: the shared memory takes pipelines with 128-byte rows.
+// Hopper: wgmma from shared memory where rows come in vectors of at least 4 bytes, mma.sync otherwise. The
+// order of the tiles is that of their times on an H200 (docs/performance.md).
 
 namespace flexgemm::codegen {
 
@@ -10,22 +13,59 @@ constexpr ArchitectureLimits members[] = {
     {90, 227, 228, 1, 2048},
 };
 
-std::vector<TileShape> tile_shapes(const GemmProblem& problem) {
-  if (!has_matrix_path(problem)) return ffma_shapes(problem);
+/// Rows of 128 bytes, one or two warpgroups. Several blocks a multiprocessor hide each other's latency; from
+/// 256 columns on one block's products cover its own loads.
+constexpr TileShape wgmma_shapes[] = {
+    {128, 256, 8, 1, 1, 128, 4, MmaPath::wgmma}, {128, 128, 8, 1, 2, 128, 3, MmaPath::wgmma},
+    {64, 128, 4, 1, 3, 128, 3, MmaPath::wgmma},  {256, 128, 8, 1, 1, 128, 4, MmaPath::wgmma},
+    {128, 128, 8, 1, 1, 128, 4, MmaPath::wgmma}, {64, 256, 4, 1, 1, 128, 4, MmaPath::wgmma},
+    {64, 64, 4, 1, 4, 128, 3, MmaPath::wgmma},   {128, 64, 8, 1, 2, 128, 4, MmaPath::wgmma},
+    {128, 64, 4, 1, 2, 128, 4, MmaPath::wgmma},  {128, 64, 4, 1, 3, 128, 3, MmaPath::wgmma},
+    {128, 32, 4, 1, 3, 128, 3, MmaPath::wgmma},  {64, 32, 4, 1, 5, 128, 3, MmaPath::wgmma},
+    {64, 16, 4, 1, 6, 128, 3, MmaPath::wgmma},   {128, 16, 4, 1, 3, 128, 4, MmaPath::wgmma},
+};
+
+/// So few rows that the widest tiles would leave half of the device idle: narrower ones split the work finer.
+bool is_small(const GemmProblem& problem) {
+  const std::int64_t widest_tiles = (problem.rows + 127) / 128 * ((problem.out_channels + 255) / 256);
+  return problem.rows > 0 && widest_tiles * 2 < problem.multiprocessors;
+}
+
+std::vector<TileShape> mma_sync_shapes(const GemmProblem& problem) {
   static constexpr BlockTile narrow[] = {
-      {128, 64, 4, 2, 2}, {64, 64, 2, 2, 4},  {128, 64, 4, 1, 3}, {256, 64, 8, 1, 1}, {32, 64, 2, 2, 4},
-      {128, 32, 4, 1, 4}, {64, 32, 4, 1, 4},  {256, 32, 8, 1, 2}, {32, 32, 2, 1, 8},  {128, 16, 4, 1, 4},
-      {64, 16, 4, 1, 4},  {256, 16, 8, 1, 2}, {32, 16, 2, 1, 8},
+      {128, 64, 4, 1, 4}, {64, 64, 2, 2, 4},  {128, 64, 4, 2, 2}, {32, 64, 2, 2, 4},
+      {128, 32, 4, 1, 4}, {64, 32, 4, 1, 4},  {256, 32, 8, 1, 2}, {32, 32, 2, 1, 8},
+      {64, 16, 4, 1, 4},  {128, 16, 4, 1, 4}, {256, 16, 8, 1, 2}, {32, 16, 2, 1, 8},
   };
   static constexpr BlockTile wide[] = {
-      {128, 128, 4, 2, 2}, {128, 256, 2, 4, 1}, {64, 128, 2, 2, 3}, {256, 128, 4, 2, 1},
-      {64, 256, 2, 4, 2},  {128, 64, 4, 2, 2},  {64, 64, 2, 2, 4},  {32, 128, 2, 2, 4},
+      {128, 128, 2, 2, 2}, {128, 256, 2, 4, 1}, {64, 128, 2, 2, 3},
+      {128, 64, 4, 2, 2},  {64, 64, 2, 2, 4},   {32, 128, 2, 2, 4},
   };
   static constexpr Pipeline narrow_pipelines[] = {{64, 4}, {128, 3}};
-  static constexpr Pipeline wide_pipelines[] = {{128, 3}, {64, 4}, {128, 4}};
+  static constexpr Pipeline wide_pipelines[] = {{128, 3}, {64, 4}};
   const bool is_narrow = problem.out_channels <= 64;
   return combine(fitting_tiles(is_narrow ? std::span<const BlockTile>(narrow) : wide, problem.out_channels),
                  is_narrow ? std::span<const Pipeline>(narrow_pipelines) : wide_pipelines, problem);
+}
+
+std::vector<TileShape> tile_shapes(const GemmProblem& problem) {
+  if (!has_matrix_path(problem)) return ffma_shapes(problem);
+  std::vector<TileShape> shapes;
+  if (problem.architecture.has_wgmma(problem.compute)) {
+    for (const TileShape& shape : wgmma_shapes) {
+      if (columns_fit(shape.column_tile, problem.out_channels)) shapes.push_back(shape);
+    }
+  }
+  if (is_small(problem)) {
+    std::stable_partition(shapes.begin(), shapes.end(), [](const TileShape& shape) {
+      return shape.row_tile == 128 && shape.column_tile == 128 && shape.stages == 4;
+    });
+  }
+  const std::vector<TileShape> mma_sync = mma_sync_shapes(problem);
+  // From 17 to 32 columns mma.sync with short K tiles is ahead of wgmma, which only has long ones.
+  const bool mma_sync_first = problem.out_channels > 16 && problem.out_channels <= 32;
+  shapes.insert(mma_sync_first ? shapes.begin() : shapes.end(), mma_sync.begin(), mma_sync.end());
+  return shapes;
 }
 
 }  // namespace

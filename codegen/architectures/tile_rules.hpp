@@ -14,6 +14,7 @@ struct BlockTile {
   int warps_m;
   int warps_n;
   int min_blocks;  ///< blocks a multiprocessor that registers are asked for
+  MmaPath mma = MmaPath::mma_sync;
 };
 
 /// How deep its K tiles are prefetched.
@@ -25,8 +26,11 @@ struct Pipeline {
 /// Whether a problem's products are formed by the matrix unit.
 bool has_matrix_path(const GemmProblem& problem) noexcept;
 
-/// Tiles whose columns fit Co: none that is wider than Co rounded up to the next power of two (16 at least),
-/// and none under half of that (a quarter if that is more than 64).
+/// Whether a tile of so many columns fits Co: not wider than Co rounded up to the next power of two (16 at
+/// least), and not under half of that (a quarter if that is more than 64).
+bool columns_fit(int column_tile, int out_channels) noexcept;
+
+/// Those of the tiles whose columns fit Co.
 std::vector<BlockTile> fitting_tiles(std::span<const BlockTile> tiles, int out_channels);
 
 /// Every tile with the first pipeline, then every tile with the second, and so on. K tiles of 128 bytes are

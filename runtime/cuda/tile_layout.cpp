@@ -12,9 +12,9 @@ namespace flexgemm::detail {
 namespace {
 
 /// Heavy tiles go first while the device runs only a few rounds of tiles, where one late heavy tile is felt;
-/// with more rows, their natural order wins by locality (DESIGN.md, lever 3: 1.2x at 125 k rows on 132
-/// multiprocessors, a loss at 252 k).
-constexpr std::int64_t heavy_first_rows_per_multiprocessor = 1536;
+/// with more rows, their natural order wins by locality (docs/performance.md: 1.2x at 125 k rows on 132
+/// multiprocessors, 1.03x at 252 k).
+constexpr std::int64_t heavy_first_rows_per_multiprocessor = 2560;
 
 bool heavy_tiles_first(const LayoutSource& source) {
   return source.rows < heavy_first_rows_per_multiprocessor * source.device.properties().multiprocessors;

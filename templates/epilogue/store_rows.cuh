@@ -12,7 +12,6 @@ template <class Config, class Accumulator>
 struct StoreRows {
   using Storage = typename Config::Storage;
   using Output = typename SelectType<Config::kPartialOutput, float, Storage>::type;
-  static constexpr int kWarpRows = Config::kRowTile / Config::kWarpsM;
   static constexpr int kWarpColumns = Config::kColumnTile / Config::kWarpsN;
   static constexpr int kPitch = kWarpColumns + 8;
   static constexpr int kBytes = Config::kWarpsM * Config::kWarpsN * 16 * kPitch * 4;
@@ -31,10 +30,10 @@ struct StoreRows {
         reinterpret_cast<float*>(shared) + (warp_row * Config::kWarpsN + warp_column) * 16 * kPitch;
     Output* output = static_cast<Output*>(parameters.output);
     if constexpr (Config::kPartialOutput) output += split * parameters.rows * Config::kOutChannels;
-    const int* order = parameters.order + first_slot + warp_row * kWarpRows;
+    const int* order = parameters.order + first_slot;
     first_channel += warp_column * kWarpColumns;
 #pragma unroll
-    for (int slice = 0; slice < kWarpRows / 16; ++slice) {
+    for (int slice = 0; slice < Accumulator::kSlices; ++slice) {
       accumulator.store_slice(slice, staging, kPitch);
       __syncwarp();
 #pragma unroll 4
@@ -42,7 +41,7 @@ struct StoreRows {
         const int row = i / kVectors;
         const int column = (i % kVectors) * kElements;
         const int channel = first_channel + column;
-        const int output_row = __ldg(order + slice * 16 + row);
+        const int output_row = __ldg(order + Accumulator::slice_row(warp_row, slice) + row);
         if (output_row < 0 || channel >= Config::kOutChannels) continue;
         float values[kElements];
         load_floats(values, staging + row * kPitch + column);

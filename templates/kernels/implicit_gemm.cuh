@@ -7,10 +7,24 @@
 #include "load/tile_loader.cuh"
 #include "mma/ffma.cuh"
 #include "mma/mma_sync.cuh"
+#include "mma/wgmma_tile.cuh"
 #include "parameters.cuh"
 #include "ptx/copy.cuh"
 
 namespace flexgemm {
+
+template <class Config, MmaPath kMma>
+struct SelectAccumulator {
+  using type = MmaSync<Config>;
+};
+template <class Config>
+struct SelectAccumulator<Config, MmaPath::ffma> {
+  using type = Ffma<Config>;
+};
+template <class Config>
+struct SelectAccumulator<Config, MmaPath::wgmma> {
+  using type = WgmmaTile<Config>;
+};
 
 /// Gathered rows times weights, one [row_tile, column_tile] output tile a block (parameters.cuh defines the
 /// operands). The reduction is flattened over (step of the tile, channel) and cut into K tiles of kKTile
@@ -19,7 +33,7 @@ namespace flexgemm {
 template <class Config>
 struct ImplicitGemm {
   using Storage = typename Config::Storage;
-  using Accumulator = typename SelectType<Config::kMma == MmaPath::ffma, Ffma<Config>, MmaSync<Config>>::type;
+  using Accumulator = typename SelectAccumulator<Config, Config::kMma>::type;
   using Ring = StepRing<Config>;
   using FeatsLoader = TileLoader<Config, Config::kRowTile, Config::kFeatsVectorBytes>;
   using WeightLoader = TileLoader<Config, Config::kColumnTile, Config::kWeightVectorBytes>;
@@ -43,7 +57,7 @@ struct ImplicitGemm {
   }
 
   __device__ __forceinline__ static void run(const ImplicitGemmParameters& parameters) {
-    extern __shared__ __align__(128) unsigned char shared[];
+    extern __shared__ __align__(1024) unsigned char shared[];
     constexpr int kColumnTiles = ceil_divide(Config::kOutChannels, Config::kColumnTile);
     const int block_tile = blockIdx.x / kColumnTiles;
     const int first_channel = (blockIdx.x % kColumnTiles) * Config::kColumnTile;
@@ -51,8 +65,8 @@ struct ImplicitGemm {
         parameters.tile_order != nullptr ? __ldg(parameters.tile_order + block_tile) : block_tile;
     const int split = blockIdx.y;
     const int warp = threadIdx.x / 32;
-    const int warp_row = warp / Config::kWarpsN;
-    const int warp_column = warp % Config::kWarpsN;
+    const int warp_row = Accumulator::warp_row(warp);
+    const int warp_column = Accumulator::warp_column(warp);
 
     const long long first_step = __ldg(parameters.tile_begin + tile);
     const int steps = static_cast<int>(__ldg(parameters.tile_begin + tile + 1) - first_step);
@@ -86,7 +100,7 @@ struct ImplicitGemm {
                                                    Ring& ring, const GatheredRows<Config>& feats,
                                                    const WeightRows<Config>& weight, int steps, int k_begin,
                                                    int k_end, int warp_row, int warp_column) {
-    constexpr int kAhead = Config::kStages - 1;
+    constexpr int kAhead = Config::kStages - 1 - Accumulator::kPending;
     const unsigned base = shared_address(shared);
     // The tiles of the prologue need their steps at once; every later tile finds its steps fetched kAhead
     // tiles ago.
@@ -107,6 +121,7 @@ struct ImplicitGemm {
     int next_stage = kAhead;
     for (int k = k_begin; k < k_end; ++k) {
       copy_wait<kAhead - 1>();
+      Accumulator::publish_copies();
       __syncthreads();
       if (k + kAhead < k_end) {
         FeatsLoader::copy(base + next_stage * kStageBytes, feats, k + kAhead, steps);
@@ -119,6 +134,7 @@ struct ImplicitGemm {
       stage = stage + 1 == Config::kStages ? 0 : stage + 1;
       next_stage = next_stage + 1 == Config::kStages ? 0 : next_stage + 1;
     }
+    accumulator.finish();
     copy_wait<0>();
   }
 

@@ -31,7 +31,19 @@ struct Ffma {
   float totals[kLaneRows][kLaneColumns];
   int tiles_since_fold = 0;
 
+  static constexpr int kSlices = kWarpRows / 16;
+  static constexpr int kPending = 0;  // products are complete when multiply() returns
+
   __device__ __forceinline__ Ffma() : sums{}, totals{} {}
+
+  __device__ __forceinline__ static int warp_row(int warp) { return warp / Config::kWarpsN; }
+  __device__ __forceinline__ static int warp_column(int warp) { return warp % Config::kWarpsN; }
+  /// First row in the tile of a slice of 16 rows that this warp holds.
+  __device__ __forceinline__ static int slice_row(int warp_row, int slice) {
+    return warp_row * kWarpRows + slice * 16;
+  }
+  __device__ __forceinline__ static void publish_copies() {}
+  __device__ __forceinline__ void finish() {}
 
   /// Adds the product of a [row_tile, kKTile] and a [column_tile, kKTile] tile.
   __device__ __forceinline__ void multiply(const unsigned char* feats, const unsigned char* weight,

@@ -22,7 +22,7 @@ std::string number(int value) { return std::to_string(value); }
 /// On the matrix unit f16 and bf16 kernels differ in the name of one instruction, not in registers.
 const char* register_class(const KernelSpec& spec) {
   const bool is_half = spec.compute == ElementType::f16 || spec.compute == ElementType::bf16;
-  return is_half && spec.mma == codegen::MmaPath::mma_sync ? "half" : name(spec.compute);
+  return is_half && spec.mma != codegen::MmaPath::ffma ? "half" : name(spec.compute);
 }
 
 std::string shape_of(const KernelSpec& spec) {

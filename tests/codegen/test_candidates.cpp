@@ -47,7 +47,8 @@ TEST_CASE("every problem has candidates: valid, distinct, of the problem's own c
       CHECK((spec.in_channels == problem.in_channels && spec.out_channels == problem.out_channels &&
              spec.volume == problem.volume && spec.compute == problem.compute && spec.output == output &&
              spec.architecture == problem.architecture));
-      CHECK(spec.mma == (architecture.has_mma_sync(problem.compute) ? MmaPath::mma_sync : MmaPath::ffma));
+      CHECK((spec.mma == MmaPath::ffma) == !architecture.has_mma_sync(problem.compute));
+      if (spec.mma == MmaPath::wgmma) CHECK(architecture.has_wgmma(problem.compute));
     }
   }
 }

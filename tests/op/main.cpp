@@ -35,6 +35,7 @@ struct Options {
   Sample sample = Sample::pairwise;
   std::uint64_t seed = 1;
   bool verbose = false;
+  bool complete = false;
   int repeat = 5;
 };
 
@@ -248,7 +249,8 @@ int run(const CLI::App& app, const Options& options) {
   if (app.got_subcommand("test"))
     fmt::print("op test: {} passed, {} failed, {} unsupported\n", summary.passed, summary.failed,
                summary.unsupported);
-  return summary.failed > 0 ? exit_failed : 0;
+  const bool incomplete = options.complete && summary.unsupported > 0;
+  return summary.failed > 0 || incomplete ? exit_failed : 0;
 }
 
 }  // namespace
@@ -272,6 +274,7 @@ int main(int argc, char** argv) {
           {"small", Sample::small}, {"pairwise", Sample::pairwise}, {"full", Sample::full}}));
   app.add_option("--repeat", options.repeat, "perf: timed runs of a case")->check(CLI::Range(1, 1000));
   app.add_flag("--verbose", options.verbose, "test: print every case, not only failures");
+  app.add_flag("--complete", options.complete, "test: fail if the backend refuses any case as unsupported");
   app.add_subcommand("test", "run the cases and judge them; exit 1 if any failed, 4 if no device is there");
   app.add_subcommand("perf", "time a few problems");
   app.add_subcommand("list", "print the cases and the kernel that would run for each");

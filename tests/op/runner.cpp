@@ -214,10 +214,8 @@ Outcome run_case(const Context& context, const Scene& scene, const Case& problem
     if (error <= bound) return {Status::passed, error, {}};
     return {Status::failed, error, fmt::format("relative error {:.3g} exceeds {:.3g}", error, bound)};
   } catch (const Error& error) {
-    // Only a pinned algorithm may decline; left to choose, a backend has to find one that serves.
-    const bool unsupported =
-        error.code() == ErrorCode::unsupported && problem.algorithm != Algorithm::automatic;
-    return {unsupported ? Status::unsupported : Status::failed, INFINITY, error.what()};
+    return {error.code() == ErrorCode::unsupported ? Status::unsupported : Status::failed, INFINITY,
+            error.what()};
   }
 }
 
