@@ -31,7 +31,8 @@ Algorithms
 
 Layers are submanifold convolutions with bias and without activation. Weights are normal, scaled so that
 features keep their size. Time of the map and of each layer: the median of --repeat runs, after one more to
-warm up if --repeat is above 1. GFLOP/s are useful: 2 * pairs * Ci * Co, whatever was executed. Memory is the
+warm up if --repeat is above 1. On a GPU the first call of a layer, which compiles its kernel, is a stage of
+its own. GFLOP/s are useful: 2 * pairs * Ci * Co, whatever was executed. Memory is the
 highest so far: what the library held on the device, and what the process held of the machine's memory.
 
 Examples

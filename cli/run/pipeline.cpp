@@ -153,8 +153,14 @@ class Run {
                                       {layer.out_channels, kernel.x, kernel.y, kernel.z, layer.in_channels});
     const ConstTensorView bias_view(bias.data(), DType::f32, {layer.out_channels});
     const TensorView out_view(out_.data(), layer.dtype, {rows(), layer.out_channels});
-    const double milliseconds =
-        median_milliseconds([] {}, [&] { conv.forward(map_, feats_view, weight_view, bias_view, out_view); });
+    const auto forward = [&] { conv.forward(map_, feats_view, weight_view, bias_view, out_view); };
+    if (context_.device().is_cuda()) {  // the first call compiles the kernel and lays the map out for it
+      timed_stage(fmt::format("layer {} first call", index + 1), [&] {
+        forward();
+        context_.synchronize();
+      });
+    }
+    const double milliseconds = median_milliseconds([] {}, forward);
     add_layer(layer, conv.choice(map_, Op::forward), milliseconds);
     if (options_.verify) check_layer(layer, parameters);
     std::swap(feats_, out_);

@@ -15,7 +15,8 @@ class FLEXGEMM_API Allocator {
   /// At least `bytes` bytes (never 0), aligned to 256 bytes, usable by work enqueued on `stream` from now on.
   /// Returns nullptr when memory is exhausted; the library turns that into Error{out_of_memory}.
   virtual void* allocate(std::size_t bytes, Stream stream) noexcept = 0;
-  /// Gives back a block from `allocate`. Work on `stream` that was enqueued before the call may still use it.
+  /// Gives back a block from `allocate`, possibly on another stream than it was taken on. Work on `stream`
+  /// that was enqueued before the call may still use it.
   virtual void deallocate(void* pointer, std::size_t bytes, Stream stream) noexcept = 0;
 };
 
