@@ -37,7 +37,9 @@ std::string feats_with(const std::vector<std::string>& options) {
 
 }  // namespace
 
-TEST_CASE("--out makes the folder with its parents and writes features and coordinates, and nothing else") {
+TEST_CASE(
+    "the option --out makes the folder with its parents and writes features and coordinates, and nothing "
+    "else") {
   const TemporaryFolder folder;
   const std::string scan =
       folder.write_floats("scan.bin", {0.5, 0.5, 0.5, 1, 1.5, 0.5, 0.5, 2, 3.5, 2.5, 1.5, 3});

@@ -28,7 +28,7 @@ std::vector<std::string> stage_names(const nlohmann::json& result) {
 
 }  // namespace
 
-TEST_CASE("--json prints one object with the documented keys") {
+TEST_CASE("the option --json prints one object with the documented keys") {
   const nlohmann::json result =
       flexgemm_run_json({"lidar:3", "--voxel-size", "0.4", "--channels", "8,6", "--kernel", "3,1,3",
                          "--dilation", "2", "--seed", "7", "--repeat", "3", "--device", "cpu", "--verify"});

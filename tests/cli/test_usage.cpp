@@ -9,7 +9,7 @@
 using namespace flexgemm::test;
 using Catch::Matchers::ContainsSubstring;
 
-TEST_CASE("--help names every option, shows examples and documents the exit codes") {
+TEST_CASE("the option --help names every option, shows examples and documents the exit codes") {
   const ProgramRun run = flexgemm_run({"--help"});
   CHECK(run.exit_code == 0);
   CHECK(run.err == "");
@@ -24,7 +24,7 @@ TEST_CASE("--help names every option, shows examples and documents the exit code
   }
 }
 
-TEST_CASE("--version prints the version of the library") {
+TEST_CASE("the option --version prints the version of the library") {
   const ProgramRun run = flexgemm_run({"--version"});
   CHECK(run.exit_code == 0);
   CHECK(run.out == std::string("flexgemm-run ") + flexgemm::version() + "\n");
