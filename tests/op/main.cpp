@@ -39,6 +39,10 @@ struct Options {
   int repeat = 5;
 };
 
+const char* name(Sample sample) {
+  return sample == Sample::small ? "small" : sample == Sample::pairwise ? "pairwise" : "full";
+}
+
 struct Summary {
   int passed = 0;
   int failed = 0;
@@ -144,8 +148,9 @@ void test(const Context& context, const Options& options, Summary& summary) {
     fmt::print("{:<11} {:.2e} {:8.1f} ms  {}{}{}\n", verdict, outcome.error, elapsed.count(),
                to_string(problem), outcome.message.empty() ? "" : ": ", outcome.message);
     if (outcome.status == Status::failed)
-      fmt::print("            repeat with: flexgemm-op-test test --device {} --seed {} --filter '{}'\n",
-                 to_string(context.device()), options.seed, to_string(problem));
+      fmt::print(
+          "            repeat with: flexgemm-op-test test --device {} --sample {} --seed {} --filter '{}'\n",
+          to_string(context.device()), name(options.sample), options.seed, to_string(problem));
     std::fflush(stdout);
   }
 }
