@@ -115,7 +115,7 @@ int assign_columns(std::vector<PcdField>& fields, const std::string& source) {
   for (PcdField& field : fields) {
     if (field.column >= 0 || field.name == "_") continue;
     field.column = static_cast<int>(columns);
-    columns += field.count;
+    columns += field.columns();
     if (columns > max_columns)
       fail_input(source, "the PCD fields have more than {} values a point", max_columns);
   }

@@ -16,6 +16,13 @@ struct PcdField {
   std::int64_t count = 1;  ///< values a point
   int column = -1;         ///< of the first value in the point cloud; -1 for padding, the field `_`
 
+  /// A colour that PCL packs into the bits of one 4-byte value, 0xAARRGGBB: as a float it would be noise, and
+  /// with full alpha often NaN. It becomes three columns, red, green and blue, 0 to 255.
+  bool is_packed_color() const noexcept {
+    return (name == "rgb" || name == "rgba") && count == 1 && size_of(type) == 4;
+  }
+  /// Columns of the point cloud that the field fills.
+  std::int64_t columns() const noexcept { return is_packed_color() ? 3 : count; }
   std::uint64_t bytes() const noexcept { return static_cast<std::uint64_t>(count) * size_of(type); }
 };
 

@@ -1,3 +1,4 @@
+#include <bit>
 #include <memory>
 #include <span>
 #include <string_view>
@@ -26,13 +27,26 @@ void take_points(const PcdHeader& header, PointCloud& cloud) {
   cloud.values.resize(static_cast<std::size_t>(header.points) * header.columns);
 }
 
+void put_color(std::uint32_t packed, float* color) {
+  color[0] = static_cast<float>((packed >> 16) & 0xffu);
+  color[1] = static_cast<float>((packed >> 8) & 0xffu);
+  color[2] = static_cast<float>(packed & 0xffu);
+}
+
+/// The bits of a packed colour that an ascii file shows as a number of the field's type.
+std::uint32_t next_color(const PcdField& field, TextScanner& scanner, std::int64_t row) {
+  if (field.type == ScalarType::f32) return std::bit_cast<std::uint32_t>(scanner.next_number("point", row));
+  return static_cast<std::uint32_t>(scanner.next_length("point", row));
+}
+
 void read_ascii(const PcdHeader& header, TextScanner scanner, PointCloud& cloud, const std::string& source) {
   check_points(header, 2 * header.row_values(), scanner.remaining() + 1, source);
   take_points(header, cloud);
   float* point = cloud.values.data();
   for (std::int64_t row = 0; row < header.points; ++row, point += header.columns) {
     for (const PcdField& field : header.fields) {
-      for (std::int64_t i = 0; i < field.count; ++i) {
+      if (field.is_packed_color()) put_color(next_color(field, scanner, row), point + field.column);
+      for (std::int64_t i = 0; !field.is_packed_color() && i < field.count; ++i) {
         const float value = scanner.next_number("point", row);
         if (field.column >= 0) point[field.column + i] = value;
       }
@@ -46,7 +60,13 @@ void read_binary(const PcdHeader& header, const std::uint8_t* data, bool field_m
   const std::uint64_t row_bytes = header.row_bytes();
   for (const PcdField& field : header.fields) {
     const std::uint64_t stride = field_major ? field.bytes() : row_bytes;
-    for (std::int64_t i = 0; field.column >= 0 && i < field.count; ++i) {
+    if (field.is_packed_color()) {
+      for (std::int64_t row = 0; row < header.points; ++row) {
+        const std::uint8_t* const value = data + static_cast<std::size_t>(row) * stride;
+        put_color(load<std::uint32_t>(value), cloud.values.data() + row * header.columns + field.column);
+      }
+    }
+    for (std::int64_t i = 0; !field.is_packed_color() && field.column >= 0 && i < field.count; ++i) {
       const std::uint8_t* const first = data + static_cast<std::size_t>(i) * size_of(field.type);
       convert_to_float({first, stride, field.type, std::endian::little}, header.points,
                        cloud.values.data() + field.column + i, header.columns);

@@ -46,7 +46,7 @@ class CountingAllocator final : public Allocator {
 
 /// Everything that takes memory: a map, both passes by every algorithm, a buffer.
 void use_everything(const Context& context) {
-  Layer layer(2000, DType::f16, 24, 40);
+  Layer layer(500, DType::f16, 24, 40);
   const NeighborMap map = layer.map(context);
   for (const Algorithm algorithm : {Algorithm::automatic, Algorithm::explicit_gemm, Algorithm::implicit_gemm,
                                     Algorithm::implicit_gemm_splitk, Algorithm::masked_implicit_gemm,
@@ -146,7 +146,7 @@ TEST_CASE("an allocator that runs dry gives out_of_memory at any point, without 
     {
       std::optional<Context> context;
       try {
-        context = Context::open(Device::cpu(), {.allocator = &allocator});
+        context = Context::open(Device::cpu(), {.threads = 2, .allocator = &allocator});
         use_everything(*context);
         finished = true;
       } catch (const Error& error) {

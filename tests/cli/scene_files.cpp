@@ -70,7 +70,8 @@ NpyArray<T> read_npy(const std::string& path) {
   NpyArray<T> array{match[1], std::stoll(match[2]), std::stoll(match[3]), {}};
   array.values.resize(static_cast<std::size_t>(array.rows * array.columns));
   REQUIRE(bytes.size() == 10 + header_size + array.values.size() * sizeof(T));
-  std::memcpy(array.values.data(), bytes.data() + 10 + header_size, array.values.size() * sizeof(T));
+  if (!array.values.empty())
+    std::memcpy(array.values.data(), bytes.data() + 10 + header_size, array.values.size() * sizeof(T));
   return array;
 }
 

@@ -255,7 +255,7 @@ std::vector<NamedFile> sound_files() {
   }
   const auto pcd_header = [](std::string_view data) {
     return bytes_of(
-        fmt::format("# .PCD v0.7\nVERSION 0.7\nFIELDS x y z _ rgb\nSIZE 4 4 4 1 4\nTYPE F F F U F\n"
+        fmt::format("# .PCD v0.7\nVERSION 0.7\nFIELDS x y z _ intensity\nSIZE 4 4 4 1 4\nTYPE F F F U F\n"
                     "COUNT 1 1 1 4 1\nWIDTH 3\nHEIGHT 1\nVIEWPOINT 0 0 0 1 0 0 0\nPOINTS 3\nDATA {}\n",
                     data));
   };

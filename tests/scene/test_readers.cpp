@@ -205,6 +205,27 @@ TEST_CASE("pcd: LZF with long, overlapping and far back references decompresses"
   }
 }
 
+TEST_CASE("pcd: a packed colour becomes red, green and blue, whatever its alpha and encoding") {
+  const std::uint32_t packed = 0xffc08040u;  // as a float it is not a number
+  for (const char type : {'F', 'U'}) {
+    const std::string header = fmt::format(
+        "VERSION .7\nFIELDS x y z rgba i\nSIZE 4 4 4 4 4\nTYPE F F F {} F\nCOUNT 1 1 1 1 1\nPOINTS 1\nDATA ",
+        type);
+    Bytes binary = bytes_of(header + "binary\n");
+    for (const float value : {1.0f, 2.0f, 3.0f})
+      append_integer(binary, std::bit_cast<std::uint32_t>(value), 4);
+    append_integer(binary, packed, 4);
+    append_integer(binary, std::bit_cast<std::uint32_t>(0.5f), 4);
+    const std::string number =
+        type == 'U' ? fmt::format("{}", packed) : fmt::format("{}", std::bit_cast<float>(0x00c08040u));
+    for (const Bytes& file : {binary, bytes_of(header + "ascii\n1 2 3 " + number + " 0.5\n")}) {
+      const PointCloud cloud = parse(parse_pcd, file);
+      REQUIRE(cloud.columns == 7);
+      CHECK(cloud.values == std::vector<float>{1, 2, 3, 192, 128, 64, 0.5f});
+    }
+  }
+}
+
 TEST_CASE("pcd: no points are a valid scan in every encoding") {
   for (const char* encoding : {"ascii", "binary", "binary_compressed"}) {
     Bytes file =
