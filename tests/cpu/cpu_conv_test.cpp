@@ -171,6 +171,16 @@ TEST_CASE("with no rows gradients of weight and bias are zeros, or stay as they 
     const Results results = run(context, map, layer, algorithm);
     REQUIRE(std::ranges::all_of(results.grad_weight, [](float value) { return value == 0; }));
     REQUIRE(std::ranges::all_of(results.grad_bias, [](float value) { return value == 0; }));
+    std::vector<float> weight = layer.weight;
+    std::vector<float> bias(4, 2.5F);
+    context.conv3d({.in_channels = 3, .out_channels = 4, .kernel = layer.kernel, .algorithm = algorithm})
+        .backward(map, {layer.grad_out.data(), {0, 4}}, {layer.feats.data(), {0, 3}}, {},
+                  {.input = {},
+                   .weight = {weight.data(), layer.weight_shape()},
+                   .bias = {bias.data(), {4}},
+                   .accumulate = true});
+    REQUIRE(weight == layer.weight);
+    REQUIRE(bias == std::vector<float>(4, 2.5F));
   }
 }
 
