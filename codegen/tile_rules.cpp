@@ -47,6 +47,21 @@ std::vector<TileShape> combine(std::span<const BlockTile> tiles, std::span<const
   return shapes;
 }
 
+std::vector<TileShape> mma_sync_shapes(const GemmProblem& problem, std::span<const Pipeline> pipelines) {
+  static constexpr BlockTile narrow[] = {
+      {128, 64, 4, 1, 4}, {64, 64, 2, 2, 4},  {128, 64, 4, 2, 2}, {32, 64, 2, 2, 4},
+      {128, 32, 4, 1, 4}, {64, 32, 4, 1, 4},  {256, 32, 8, 1, 2}, {32, 32, 2, 1, 8},
+      {64, 16, 4, 1, 4},  {128, 16, 4, 1, 4}, {256, 16, 8, 1, 2}, {32, 16, 2, 1, 8},
+  };
+  static constexpr BlockTile wide[] = {
+      {128, 128, 2, 2, 2}, {128, 256, 2, 4, 1}, {128, 128, 4, 2, 2}, {64, 128, 2, 2, 3},
+      {128, 64, 4, 2, 2},  {64, 64, 2, 2, 4},   {32, 128, 2, 2, 4},
+  };
+  const bool is_narrow = problem.out_channels <= 64;
+  return combine(fitting_tiles(is_narrow ? std::span<const BlockTile>(narrow) : wide, problem.out_channels),
+                 pipelines, problem);
+}
+
 std::vector<TileShape> ffma_shapes(const GemmProblem& problem) {
   static constexpr BlockTile tiles[] = {
       {64, 64, 2, 2, 4},   {128, 64, 4, 2, 2}, {32, 64, 2, 2, 4},  {64, 128, 2, 4, 2},

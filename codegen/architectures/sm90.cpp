@@ -31,23 +31,6 @@ bool is_small(const GemmProblem& problem) {
   return problem.rows > 0 && widest_tiles * 2 < problem.multiprocessors;
 }
 
-std::vector<TileShape> mma_sync_shapes(const GemmProblem& problem) {
-  static constexpr BlockTile narrow[] = {
-      {128, 64, 4, 1, 4}, {64, 64, 2, 2, 4},  {128, 64, 4, 2, 2}, {32, 64, 2, 2, 4},
-      {128, 32, 4, 1, 4}, {64, 32, 4, 1, 4},  {256, 32, 8, 1, 2}, {32, 32, 2, 1, 8},
-      {64, 16, 4, 1, 4},  {128, 16, 4, 1, 4}, {256, 16, 8, 1, 2}, {32, 16, 2, 1, 8},
-  };
-  static constexpr BlockTile wide[] = {
-      {128, 128, 2, 2, 2}, {128, 256, 2, 4, 1}, {64, 128, 2, 2, 3},
-      {128, 64, 4, 2, 2},  {64, 64, 2, 2, 4},   {32, 128, 2, 2, 4},
-  };
-  static constexpr Pipeline narrow_pipelines[] = {{64, 4}, {128, 3}};
-  static constexpr Pipeline wide_pipelines[] = {{128, 3}, {64, 4}};
-  const bool is_narrow = problem.out_channels <= 64;
-  return combine(fitting_tiles(is_narrow ? std::span<const BlockTile>(narrow) : wide, problem.out_channels),
-                 is_narrow ? std::span<const Pipeline>(narrow_pipelines) : wide_pipelines, problem);
-}
-
 std::vector<TileShape> tile_shapes(const GemmProblem& problem) {
   if (!has_matrix_path(problem)) return ffma_shapes(problem);
   std::vector<TileShape> shapes;
@@ -61,7 +44,10 @@ std::vector<TileShape> tile_shapes(const GemmProblem& problem) {
       return shape.row_tile == 128 && shape.column_tile == 128 && shape.stages == 4;
     });
   }
-  const std::vector<TileShape> mma_sync = mma_sync_shapes(problem);
+  static constexpr Pipeline narrow_pipelines[] = {{64, 4}, {128, 3}};
+  static constexpr Pipeline wide_pipelines[] = {{128, 3}, {64, 4}};
+  const std::vector<TileShape> mma_sync =
+      mma_sync_shapes(problem, problem.out_channels <= 64 ? narrow_pipelines : wide_pipelines);
   // From 17 to 32 columns mma.sync with short K tiles is ahead of wgmma, which only has long ones.
   const bool mma_sync_first = problem.out_channels > 16 && problem.out_channels <= 32;
   shapes.insert(mma_sync_first ? shapes.begin() : shapes.end(), mma_sync.begin(), mma_sync.end());

@@ -38,6 +38,11 @@ std::vector<BlockTile> fitting_tiles(std::span<const BlockTile> tiles, int out_c
 std::vector<TileShape> combine(std::span<const BlockTile> tiles, std::span<const Pipeline> pipelines,
                                const GemmProblem& problem);
 
+/// Shapes of the mma.sync path with cp.async: light blocks, several a multiprocessor, up to 64 output
+/// channels; wide ones beyond. The order within each list is that of their times on an H200
+/// (docs/performance.md).
+std::vector<TileShape> mma_sync_shapes(const GemmProblem& problem, std::span<const Pipeline> pipelines);
+
 /// Shapes of the FFMA path, the same on every architecture: float multiply-adds bound it, so small blocks of
 /// 32 accumulators a thread reach its rate and leave little padding.
 std::vector<TileShape> ffma_shapes(const GemmProblem& problem);
