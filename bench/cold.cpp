@@ -63,17 +63,23 @@ class ColdStart {
 
   Json measure() {
     add_state(CacheState::empty);
-    if (is_empty_folder(folder_->path() + "/flexgemm"))
+    const bool started = !states_.front().contains("failed");
+    if (started && is_empty_folder(folder_->path() + "/flexgemm"))
       notes_.push_back(
-          "flexgemm-run left nothing in FLEXGEMM_CACHE_DIR: this version keeps no cache on disk, so that "
-          "every "
-          "start is a cold one");
+          "flexgemm-run left nothing in FLEXGEMM_CACHE_DIR: nothing was cached, and every start was a cold "
+          "one");
+    if (!started) return results();
     add_state(CacheState::full);
     if (options_.hide_nvrtc.empty()) {
       notes_.push_back("no start without NVRTC: the module that hides it was not built");
     } else {
       add_state(CacheState::full_without_nvrtc);
     }
+    return results();
+  }
+
+ private:
+  Json results() const {
     return {{"options",
              {{"scene", options_.scene},
               {"channels", options_.channels},
@@ -84,7 +90,6 @@ class ColdStart {
             {"notes", notes_}};
   }
 
- private:
   void add_state(CacheState state) {
     const std::vector<std::string> command{
         options_.run_program, options_.scene, "--device",     options_.device, "--channels",

@@ -12,6 +12,7 @@ using Command = std::function<int()>;
 // Each declares its subcommand and sets `command` when it is chosen.
 void declare_suite(CLI::App& app, Command& command, int argc, char** argv);
 void declare_diff(CLI::App& app, Command& command);
+void declare_tables(CLI::App& app, Command& command);
 void declare_ceilings(CLI::App& app, Command& command);
 void declare_cold(CLI::App& app, Command& command);
 

@@ -12,6 +12,7 @@
 #include "commands.hpp"
 #include "diff.hpp"
 #include "results.hpp"
+#include "tables.hpp"
 
 namespace flexgemm::bench {
 
@@ -98,6 +99,25 @@ void declare_diff(CLI::App& app, Command& command) {
   });
 }
 
+void declare_tables(CLI::App& app, Command& command) {
+  struct Arguments {
+    std::string results;
+    bool markdown = false;
+  };
+  const auto arguments = std::make_shared<Arguments>();
+  CLI::App* tables = app.add_subcommand("tables", "Print the tables of results again, without measuring");
+  tables->add_option("RESULTS", arguments->results, "Results of a suite")
+      ->required()
+      ->check(CLI::ExistingFile);
+  tables->add_flag("--markdown", arguments->markdown, "Print the tables as Markdown");
+  tables->callback([arguments, &command] {
+    command = [arguments] {
+      fmt::print("{}", results_tables(read_results(arguments->results), arguments->markdown));
+      return 0;
+    };
+  });
+}
+
 }  // namespace flexgemm::bench
 
 int main(int argc, char** argv) {
@@ -113,6 +133,7 @@ int main(int argc, char** argv) {
   bench::Command command;
   bench::declare_suite(app, command, argc, argv);
   bench::declare_diff(app, command);
+  bench::declare_tables(app, command);
   bench::declare_ceilings(app, command);
   bench::declare_cold(app, command);
   try {
