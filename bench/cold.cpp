@@ -75,6 +75,10 @@ class ColdStart {
     } else {
       add_state(CacheState::full_without_nvrtc);
     }
+    notes_.push_back(
+        "tuning time a layer is absent: this version chooses kernels without tuning; the first call of a "
+        "layer holds "
+        "its choice, its compilation and its layout");
     return results();
   }
 

@@ -1,5 +1,6 @@
 #include "tables.hpp"
 
+#include <algorithm>
 #include <functional>
 #include <optional>
 #include <string_view>
@@ -128,6 +129,19 @@ std::string heading(std::string_view title, bool markdown) {
   return markdown ? fmt::format("\n#### {}\n\n", title) : fmt::format("\n{}\n", title);
 }
 
+/// "; 1755 to 1980 MHz while rows ran", or nothing where clocks were not read.
+std::string clocks(const Json& results) {
+  std::optional<double> least;
+  std::optional<double> most;
+  for (const Json& row : results["rows"]) {
+    const auto clock = number(row, {"clock_mhz"});
+    if (!clock) continue;
+    least = std::min(least.value_or(*clock), *clock);
+    most = std::max(most.value_or(*clock), *clock);
+  }
+  return least ? fmt::format("; {:.0f} to {:.0f} MHz while rows ran", *least, *most) : "";
+}
+
 std::string about(const Json& results, bool markdown) {
   const Json& device = results["device"];
   std::string line = text(device, "name");
@@ -139,6 +153,7 @@ std::string about(const Json& results, bool markdown) {
   }
   line += fmt::format("; {}; commit {}", text(results["machine"], "date"), text(results, "commit"));
   if (device.contains("state")) line += "; " + device["state"].dump();
+  line += clocks(results);
   return (markdown ? "Measured on " : "") + line + (markdown ? ".\n\n" : "\n");
 }
 

@@ -25,9 +25,9 @@ std::string version_text(int version) { return fmt::format("{}.{}", version / 10
 
 class MeasuringGpu final : public MeasuringDevice {
  public:
-  explicit MeasuringGpu(int ordinal) : ordinal_(ordinal) {
-    // The library finds out, in one sentence, what is wrong with the driver or the ordinal.
-    description_["name"] = Context::open(device()).description();
+  /// Opens the library's context first: it says in one sentence what is wrong with the driver or the ordinal.
+  explicit MeasuringGpu(int ordinal) : ordinal_(ordinal), context_(Context::open(Device::cuda(ordinal))) {
+    description_["name"] = context_.description();
     FLEXGEMM_BENCH_CUDA(cudaSetDevice, ordinal);
     FLEXGEMM_BENCH_CUDA(cudaStreamCreateWithFlags, &stream_, cudaStreamNonBlocking);
     FLEXGEMM_BENCH_CUDA(cudaDeviceGetAttribute, &l2_bytes_, cudaDevAttrL2CacheSize, ordinal);
@@ -40,6 +40,8 @@ class MeasuringGpu final : public MeasuringDevice {
     if (nvml_ == nullptr) ceilings_.notes.emplace_back("no clocks: libnvidia-ml.so.1 cannot be used here");
     describe();
   }
+  MeasuringGpu(const MeasuringGpu&) = delete;
+  MeasuringGpu& operator=(const MeasuringGpu&) = delete;
   ~MeasuringGpu() override {
     cublas_.reset();
     if (stream_ != nullptr) cudaStreamDestroy(stream_);
@@ -130,6 +132,7 @@ class MeasuringGpu final : public MeasuringDevice {
   }
 
   int ordinal_;
+  Context context_;  // keeps the device open
   int l2_bytes_ = 0;
   cudaStream_t stream_ = nullptr;
   std::unique_ptr<Nvml> nvml_;

@@ -42,8 +42,7 @@ TEST_CASE("tiles of one row waste nothing, and one tile of all rows visits every
   CHECK(waste_of(map, Algorithm::implicit_gemm, 1).value() == Approx(all));
 }
 
-TEST_CASE(
-    "the waste of the spheres is that of the baseline, whose row order is the same up to a million rows") {
+TEST_CASE("the waste of the spheres is that of the baseline within half a percent") {
   std::ifstream file(FLEXGEMM_BASELINE);
   const nlohmann::json baseline = nlohmann::json::parse(file);
   int compared = 0;
@@ -56,7 +55,7 @@ TEST_CASE(
         const double expected = row["padded_over_useful"][std::to_string(row_tile)].get<double>();
         INFO("sphere " << resolution << ", row tile " << row_tile);
         CHECK(waste_of(map, Algorithm::masked_implicit_gemm, row_tile).value() ==
-              Approx(expected).epsilon(0.02));
+              Approx(expected).epsilon(0.005));
         ++compared;
       }
     }
