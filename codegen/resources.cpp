@@ -72,7 +72,8 @@ int estimated_registers(const KernelSpec& spec) noexcept {
     registers += staged_registers(spec, spec.row_tile, spec.feats_vector_bytes) +
                  staged_registers(spec, spec.column_tile, spec.weight_vector_bytes);
   } else if (spec.feats_vector_bytes < 16 || spec.weight_vector_bytes < 16) {
-    registers += 8;  // more copies a thread, each with an address and a predicate
+    // More copies a thread, each with an address and a predicate; wgmma leaves the fewest registers for them.
+    registers += spec.mma == MmaPath::wgmma ? 24 : 8;
   }
   return registers;
 }
