@@ -54,7 +54,7 @@ std::vector<TileShape> mma_sync_shapes(const GemmProblem& problem, std::span<con
       {64, 16, 4, 1, 4},  {128, 16, 4, 1, 4}, {256, 16, 8, 1, 2}, {32, 16, 2, 1, 8},
   };
   static constexpr BlockTile wide[] = {
-      {128, 128, 2, 2, 2}, {128, 256, 2, 4, 1}, {128, 128, 4, 2, 2}, {64, 128, 2, 2, 3},
+      {128, 128, 2, 2, 2}, {128, 256, 2, 4, 1}, {64, 128, 2, 2, 3},
       {128, 64, 4, 2, 2},  {64, 64, 2, 2, 4},   {32, 128, 2, 2, 4},
   };
   const bool is_narrow = problem.out_channels <= 64;
