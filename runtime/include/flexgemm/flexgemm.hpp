@@ -8,6 +8,7 @@
 #include <flexgemm/dtype.hpp>         // IWYU pragma: export
 #include <flexgemm/error.hpp>         // IWYU pragma: export
 #include <flexgemm/half.hpp>          // IWYU pragma: export
+#include <flexgemm/log.hpp>           // IWYU pragma: export
 #include <flexgemm/neighbor_map.hpp>  // IWYU pragma: export
 #include <flexgemm/tensor_view.hpp>   // IWYU pragma: export
 #include <flexgemm/version.hpp>       // IWYU pragma: export
