@@ -7,9 +7,11 @@
 #include <numbers>
 #include <random>
 
-#include "run/failure.hpp"
+#include "common/failure.hpp"
 
 namespace flexgemm::run {
+
+using namespace cli;
 
 namespace {
 

@@ -1,14 +1,8 @@
-#include <cerrno>
-#include <csignal>
 #include <cstdio>
-#include <exception>
-#include <new>
 #include <string>
-#include <system_error>
 
-#include <unistd.h>
-
-#include "run/failure.hpp"
+#include "common/failure.hpp"
+#include "common/terminal.hpp"
 #include "run/options.hpp"
 #include "run/output_folder.hpp"
 #include "run/pipeline.hpp"
@@ -18,31 +12,7 @@ namespace {
 
 using namespace flexgemm;
 using namespace flexgemm::run;
-
-/// The stage at work, on stderr where that is a terminal; erased when the run is over.
-class ProgressLine {
- public:
-  ProgressLine() : shown_(isatty(STDERR_FILENO) == 1) {}
-  ProgressLine(const ProgressLine&) = delete;
-  ProgressLine& operator=(const ProgressLine&) = delete;
-  ~ProgressLine() { show(""); }
-  void show(const std::string& stage) const {
-    if (shown_) std::fprintf(stderr, "\r\033[K%s%s", stage.c_str(), stage.empty() ? "" : " ...");
-  }
-
- private:
-  bool shown_;
-};
-
-/// A reader that has seen enough and closed the pipe is no failure.
-void print(const std::string& text) {
-  errno = 0;
-  const bool written =
-      std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
-  if (!written && errno != EPIPE) {
-    fail(ErrorCode::io, "cannot write to standard output: {}", std::generic_category().message(errno));
-  }
-}
+using namespace flexgemm::cli;
 
 std::string failed_verification(const Verification& verification) {
   std::string sentence = fmt::format("verification failed: {} wrong map entries in {} rows; relative errors",
@@ -61,7 +31,7 @@ int run_program(int argc, const char* const* argv) {
   if (!options.out.empty()) require_writable_folder(options.out);
   const RunResult result = [&] {
     const ProgressLine line;
-    return run_scene(options, [&line](const std::string& stage) { line.show(stage); });
+    return run_scene(options, [&line](const std::string& stage) { line.show(stage + " ..."); });
   }();
   const bool failed = result.verification && !result.verification->passed();
   if (!options.out.empty() && !failed) {
@@ -76,19 +46,6 @@ int run_program(int argc, const char* const* argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  // A closed pipe and a limit on the size of files are write errors like others.
-  std::signal(SIGPIPE, SIG_IGN);
-  std::signal(SIGXFSZ, SIG_IGN);
-  try {
-    return run_program(argc, argv);
-  } catch (const Error& error) {
-    const bool out_of_memory = error.code() == ErrorCode::out_of_memory;
-    std::fprintf(stderr, "flexgemm-run: %s%s\n", out_of_memory ? "out of memory: " : "", error.what());
-    return exit_code(error.code());
-  } catch (const std::bad_alloc&) {
-    std::fputs("flexgemm-run: out of memory: use larger voxels, fewer channels or a smaller scene\n", stderr);
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "flexgemm-run: internal error, please report it: %s\n", error.what());
-  }
-  return exit_failure;
+  return run_guarded("flexgemm-run", "use larger voxels, fewer channels or a smaller scene",
+                     [&] { return run_program(argc, argv); });
 }

@@ -8,9 +8,11 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "run/failure.hpp"
+#include "common/failure.hpp"
 
 namespace flexgemm::run {
+
+using namespace cli;
 
 std::size_t process_peak_bytes() noexcept {
   rusage usage{};

@@ -5,11 +5,13 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
-#include "run/failure.hpp"
-#include "run/parse_values.hpp"
-#include "run/scene_source.hpp"
+#include "common/failure.hpp"
+#include "common/parse_values.hpp"
+#include "common/scene_source.hpp"
 
 namespace flexgemm::run {
+
+using namespace cli;
 
 namespace {
 
@@ -119,25 +121,6 @@ scene::Range parse_range(const std::string& text) {
     }
   }
   return range;
-}
-
-Extent3 parse_extent(std::string_view option, const std::string& text, std::int64_t most) {
-  const std::vector<std::int64_t> values = parse_integers(option, text, 1, most);
-  if (values.size() != 1 && values.size() != 3) {
-    fail(ErrorCode::invalid_argument, "{} is '{}'; it takes one number or three", option, text);
-  }
-  const auto extent = [&](std::size_t axis) {
-    return static_cast<std::int32_t>(values.size() == 1 ? values[0] : values[axis]);
-  };
-  return {extent(0), extent(1), extent(2)};
-}
-
-DType parse_feature_type(const std::string& text) {
-  const DType dtype = parse_dtype(text);
-  if (dtype == DType::i32) {
-    fail(ErrorCode::invalid_argument, "--dtype is '{}'; use f32, tf32, f16 or bf16", text);
-  }
-  return dtype;
 }
 
 void parse_texts(const Texts& texts, RunOptions& options) {

@@ -8,10 +8,12 @@
 
 #include <unistd.h>
 
-#include "run/failure.hpp"
+#include "common/failure.hpp"
 #include "scene/npy_writer.hpp"
 
 namespace flexgemm::run {
+
+using namespace cli;
 
 namespace {
 

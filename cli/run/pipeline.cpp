@@ -6,14 +6,16 @@
 
 #include <fmt/format.h>
 
+#include "common/failure.hpp"
+#include "common/scene_source.hpp"
 #include "reference/reference.hpp"
-#include "run/failure.hpp"
 #include "run/layer_data.hpp"
 #include "run/memory.hpp"
-#include "run/scene_source.hpp"
 #include "run/verify.hpp"
 
 namespace flexgemm::run {
+
+using namespace cli;
 
 namespace {
 

@@ -7,15 +7,15 @@
 
 #include <flexgemm/error.hpp>
 
-namespace flexgemm::run {
+namespace flexgemm::cli {
 
-/// Exit codes of flexgemm-run, as its --help documents them.
+/// Exit codes of the programs, as their --help documents them.
 enum ExitCode : int {
   exit_ok = 0,
   exit_failure = 1,  ///< out of memory, a driver failure, or a bug
   exit_bad_usage = 2,
   exit_bad_input = 3,
-  exit_verification_failed = 4,
+  exit_verification_failed = 4,  ///< a wrong result, or a damaged file
   exit_no_device = 5,
 };
 
@@ -40,4 +40,4 @@ template <class... Arguments>
   throw Error(code, fmt::format(format, std::forward<Arguments>(arguments)...));
 }
 
-}  // namespace flexgemm::run
+}  // namespace flexgemm::cli

@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-namespace flexgemm::run {
+namespace flexgemm::cli {
 
 /// Where a scene comes from.
 struct SceneSource {
@@ -19,4 +19,4 @@ struct SceneSource {
 /// text, or when what follows the colon is not such a number.
 SceneSource parse_scene_source(std::string_view text);
 
-}  // namespace flexgemm::run
+}  // namespace flexgemm::cli

@@ -1,13 +1,13 @@
-#include "run/parse_values.hpp"
+#include "common/parse_values.hpp"
 
 #include <charconv>
 #include <cmath>
 #include <limits>
 #include <system_error>
 
-#include "run/failure.hpp"
+#include "common/failure.hpp"
 
-namespace flexgemm::run {
+namespace flexgemm::cli {
 
 namespace {
 
@@ -76,4 +76,23 @@ std::vector<double> parse_numbers(std::string_view option, std::string_view text
   return values;
 }
 
-}  // namespace flexgemm::run
+Extent3 parse_extent(std::string_view option, std::string_view text, std::int64_t most) {
+  const std::vector<std::int64_t> values = parse_integers(option, text, 1, most);
+  if (values.size() != 1 && values.size() != 3) {
+    fail(ErrorCode::invalid_argument, "{} is '{}'; it takes one number or three", option, text);
+  }
+  const auto extent = [&](std::size_t axis) {
+    return static_cast<std::int32_t>(values.size() == 1 ? values[0] : values[axis]);
+  };
+  return {extent(0), extent(1), extent(2)};
+}
+
+DType parse_feature_type(std::string_view text) {
+  const DType dtype = parse_dtype(text);
+  if (dtype == DType::i32) {
+    fail(ErrorCode::invalid_argument, "--dtype is '{}'; use f32, tf32, f16 or bf16", text);
+  }
+  return dtype;
+}
+
+}  // namespace flexgemm::cli

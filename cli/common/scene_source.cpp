@@ -1,9 +1,9 @@
-#include "run/scene_source.hpp"
+#include "common/scene_source.hpp"
 
-#include "run/failure.hpp"
-#include "run/parse_values.hpp"
+#include "common/failure.hpp"
+#include "common/parse_values.hpp"
 
-namespace flexgemm::run {
+namespace flexgemm::cli {
 
 SceneSource parse_scene_source(std::string_view text) {
   constexpr std::string_view sphere = "sphere:";
@@ -25,4 +25,4 @@ SceneSource parse_scene_source(std::string_view text) {
   return source;
 }
 
-}  // namespace flexgemm::run
+}  // namespace flexgemm::cli
