@@ -6,6 +6,7 @@
 #include <string>
 
 #include <flexgemm/context.hpp>
+#include <flexgemm/tuning.hpp>
 
 namespace flexgemm::detail {
 
@@ -73,6 +74,9 @@ class Backend {
 
   /// Throws Error{unsupported} if the pinned algorithm cannot serve the problem.
   virtual KernelChoice choice(const Conv3dOptions& conv, const MapData& map, Op op) = 0;
+  /// Throws Error{unsupported} where nothing can be tuned. The map has rows.
+  virtual TuneReport tune(const Conv3dOptions& conv, const MapData& map, const TuneRequest& request,
+                          Stream stream) = 0;
   virtual void forward(const ForwardArguments& arguments, Stream stream) = 0;
   virtual void backward(const BackwardArguments& arguments, Stream stream) = 0;
 

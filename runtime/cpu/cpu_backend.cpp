@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "core/backend.hpp"
+#include "core/fail.hpp"
 #include "core/log.hpp"
 #include "cpu/algorithm_plan.hpp"
 #include "cpu/cpu_device.hpp"
@@ -47,6 +48,10 @@ class CpuBackend final : public Backend {
 
   std::shared_ptr<const MapData> submanifold_map(const MapArguments& arguments, Stream) override {
     return CpuMap::build(cpu_, arguments);
+  }
+
+  TuneReport tune(const Conv3dOptions&, const MapData&, const TuneRequest&, Stream) override {
+    fail(ErrorCode::unsupported, "the CPU backend has no kernels to choose from: tune on a CUDA device");
   }
 
   KernelChoice choice(const Conv3dOptions& conv, const MapData& map, Op op) override {

@@ -29,7 +29,11 @@ KernelChoice CudaBackend::choice(const Conv3dOptions& conv, const MapData& map, 
                                    .bias_dtype = DType::f32,
                                    .out = nullptr};
   const GemmChoice choice = choices_.forward(*device_, arguments, cuda_map(map));
-  return {.algorithm = choice.algorithm, .kernel = codegen::to_string(choice.spec)};
+  return {.algorithm = choice.algorithm, .kernel = codegen::to_string(choice.spec), .splits = choice.splits};
+}
+
+TuneReport CudaBackend::tune(const Conv3dOptions&, const MapData&, const TuneRequest&, Stream) {
+  fail(ErrorCode::unsupported, "tuning does not run on CUDA devices yet");
 }
 
 void CudaBackend::forward(const ForwardArguments& arguments, Stream stream) {

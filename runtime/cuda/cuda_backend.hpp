@@ -23,6 +23,8 @@ class CudaBackend final : public Backend {
   std::shared_ptr<const MapData> submanifold_map(const MapArguments& arguments, Stream stream) override;
 
   KernelChoice choice(const Conv3dOptions& conv, const MapData& map, Op op) override;
+  TuneReport tune(const Conv3dOptions& conv, const MapData& map, const TuneRequest& request,
+                  Stream stream) override;
   void forward(const ForwardArguments& arguments, Stream stream) override;
   void backward(const BackwardArguments& arguments, Stream stream) override;
 

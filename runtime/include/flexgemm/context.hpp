@@ -11,6 +11,7 @@
 #include <flexgemm/export.hpp>
 #include <flexgemm/neighbor_map.hpp>
 #include <flexgemm/tensor_view.hpp>
+#include <flexgemm/tuning.hpp>
 
 namespace flexgemm {
 
@@ -48,6 +49,8 @@ struct ContextOptions {
   int threads = 0;
   /// Source of device memory; nullptr means the library's own. Must outlive the context and all it made.
   Allocator* allocator = nullptr;
+  /// Whether and how kernels are measured on a GPU.
+  TuningOptions tuning{};
 };
 
 /// A device ready for work: the root of everything else. A handle: cheap to copy and safe to use from any

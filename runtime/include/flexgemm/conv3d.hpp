@@ -16,6 +16,8 @@ namespace flexgemm {
 namespace detail {
 class Backend;
 }
+struct TuneRequest;
+struct TuneReport;
 
 /// The three passes of a convolution.
 enum class Op : std::uint8_t { forward, grad_input, grad_weight };
@@ -59,6 +61,7 @@ struct Gradients {
 struct KernelChoice {
   Algorithm algorithm = Algorithm::automatic;  ///< never `automatic` when returned by the library
   std::string kernel;                          ///< stable name of the kernel spec
+  int splits = 1;                              ///< parts that the reduction is cut into
 };
 
 /// A submanifold convolution. Holds no weights and no per-call state: cheap to copy, and every call is safe
@@ -91,6 +94,13 @@ class FLEXGEMM_API Conv3d {
 
   /// What `forward` or `backward` would run for this map.
   KernelChoice choice(const NeighborMap& map, Op op) const;
+
+  /// Measures kernels for a pass over maps like this one and keeps the fastest that computes it correctly,
+  /// for this context and in its tuning store (<flexgemm/tuning.hpp>). Uses random tensors of its own,
+  /// allocated from the context's memory while it runs, and waits for `stream`. Throws Error{unsupported}
+  /// where there is nothing to tune (the CPU backend), Error{invalid_argument}, Error{out_of_memory},
+  /// Error{driver}; a candidate that fails is only disqualified.
+  TuneReport tune(const NeighborMap& map, const TuneRequest& request, Stream stream = {}) const;
 
  private:
   friend class Context;

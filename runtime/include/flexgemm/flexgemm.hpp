@@ -11,4 +11,5 @@
 #include <flexgemm/log.hpp>           // IWYU pragma: export
 #include <flexgemm/neighbor_map.hpp>  // IWYU pragma: export
 #include <flexgemm/tensor_view.hpp>   // IWYU pragma: export
+#include <flexgemm/tuning.hpp>        // IWYU pragma: export
 #include <flexgemm/version.hpp>       // IWYU pragma: export
