@@ -21,14 +21,7 @@ KernelChoice CudaBackend::choice(const Conv3dOptions& conv, const MapData& map, 
          name(op));
   }
   const ContextScope scope(*device_);
-  const ForwardArguments arguments{.conv = &conv,
-                                   .map = &map,
-                                   .feats = nullptr,
-                                   .weight = nullptr,
-                                   .bias = nullptr,
-                                   .bias_dtype = DType::f32,
-                                   .out = nullptr};
-  const GemmChoice choice = choices_.forward(*device_, arguments, cuda_map(map));
+  const GemmChoice choice = choices_.get(*device_, pass_without_tensors(conv, cuda_map(map), op));
   return {.algorithm = choice.algorithm, .kernel = codegen::to_string(choice.spec), .splits = choice.splits};
 }
 
@@ -36,11 +29,14 @@ TuneReport CudaBackend::tune(const Conv3dOptions&, const MapData&, const TuneReq
   fail(ErrorCode::unsupported, "tuning does not run on CUDA devices yet");
 }
 
+void CudaBackend::run(const GemmPass& pass, Stream stream) {
+  run_pass(kernels_, pass, choices_.get(*device_, pass), stream);
+}
+
 void CudaBackend::forward(const ForwardArguments& arguments, Stream stream) {
-  const CudaMap& map = cuda_map(*arguments.map);
-  if (map.rows == 0) return;
+  if (arguments.map->rows == 0) return;
   const ContextScope scope(*device_);
-  forward_with_choice(kernels_, arguments, map, choices_.forward(*device_, arguments, map), stream);
+  run(forward_pass(arguments), stream);
 }
 
 void CudaBackend::backward(const BackwardArguments&, Stream) {
@@ -74,8 +70,6 @@ void CudaBackend::synchronize(Stream stream) {
   const ContextScope scope(*device_);
   FLEXGEMM_DRIVER(cuStreamSynchronize, stream.handle());
 }
-
-const CudaMap& cuda_map(const MapData& map) { return static_cast<const CudaMap&>(map); }
 
 std::shared_ptr<Backend> open_cuda_backend(int ordinal, const ContextOptions& options) {
   return std::make_shared<CudaBackend>(std::make_shared<const CudaDevice>(ordinal, options.allocator));

@@ -6,7 +6,7 @@
 #include "core/backend.hpp"
 #include "cuda/cuda_device.hpp"
 #include "cuda/cuda_map.hpp"
-#include "cuda/forward.hpp"
+#include "cuda/gemm_pass.hpp"
 #include "cuda/kernel_cache.hpp"
 
 namespace flexgemm::detail {
@@ -40,12 +40,12 @@ class CudaBackend final : public Backend {
   KernelCache& kernels() noexcept { return kernels_; }
 
  private:
+  /// Chooses and runs; the device's context must be current.
+  void run(const GemmPass& pass, Stream stream);
+
   std::shared_ptr<const CudaDevice> device_;
   KernelCache kernels_;
   ChoiceCache choices_;
 };
-
-/// The map as this backend made it.
-const CudaMap& cuda_map(const MapData& map);
 
 }  // namespace flexgemm::detail

@@ -1,10 +1,8 @@
 #include <algorithm>
 #include <cstdint>
-#include <stdexcept>
 
 #include "core/fail.hpp"
-#include "cuda/forward.hpp"
-#include "cuda/launch.hpp"
+#include "cuda/pass_run.hpp"
 
 namespace flexgemm::detail {
 
@@ -42,10 +40,10 @@ int alignment_of(const void* pointer) {
   return alignment;
 }
 
-codegen::BiasType bias_type(const ForwardArguments& arguments) {
-  if (arguments.bias == nullptr) return codegen::BiasType::none;
+codegen::BiasType bias_type(const GemmPass& pass) {
+  if (pass.bias == nullptr) return codegen::BiasType::none;
   // A float bias of a float convolution is both; one name for it keeps one kernel.
-  return arguments.bias_dtype == DType::f32 ? codegen::BiasType::f32 : codegen::BiasType::storage;
+  return pass.bias_dtype == DType::f32 ? codegen::BiasType::f32 : codegen::BiasType::storage;
 }
 
 bool is_split(Algorithm algorithm) {
@@ -62,25 +60,32 @@ GemmChoice default_choice(const codegen::GemmProblem& problem, Algorithm algorit
   return choice;
 }
 
-GemmChoice choose(const CudaDevice& device, const ForwardArguments& arguments, const CudaMap& map) {
-  const Algorithm pinned = arguments.conv->algorithm;
-  if (pinned != Algorithm::automatic) {
-    return default_choice(forward_problem(device, arguments, map, pinned), pinned);
-  }
-  const Algorithm whole = map.volume() == 1 ? Algorithm::implicit_gemm : Algorithm::masked_implicit_gemm;
-  const GemmChoice choice = default_choice(forward_problem(device, arguments, map, whole), whole);
+GemmChoice choose(const CudaDevice& device, const GemmPass& pass) {
+  const Algorithm pinned = pass.conv->algorithm;
+  if (pinned != Algorithm::automatic) return default_choice(gemm_problem(device, pass, pinned), pinned);
+  const int volume = pass.map->volume();
+  const Algorithm whole = volume == 1 ? Algorithm::implicit_gemm : Algorithm::masked_implicit_gemm;
+  const GemmChoice choice = default_choice(gemm_problem(device, pass, whole), whole);
   const std::int64_t blocks =
-      ceil_div(map.rows, choice.spec.row_tile) * codegen::launch_shape(choice.spec).column_tiles;
-  if (map.volume() == 1 || blocks >= device.properties().multiprocessors) return choice;
+      ceil_div(pass.map->rows, choice.spec.row_tile) * codegen::launch_shape(choice.spec).column_tiles;
+  if (volume == 1 || blocks >= device.properties().multiprocessors) return choice;
   const Algorithm split = Algorithm::masked_implicit_gemm_splitk;
-  return default_choice(forward_problem(device, arguments, map, split), split);
+  return default_choice(gemm_problem(device, pass, split), split);
+}
+
+/// The operand whose rows are gathered, and the one that they meet.
+const void* first_operand(const GemmPass& pass) {
+  return pass.op == Op::grad_input ? pass.grad_out : pass.feats;
+}
+const void* second_operand(const GemmPass& pass) {
+  return pass.op == Op::grad_weight ? pass.grad_out : pass.weight;
 }
 
 }  // namespace
 
-codegen::GemmProblem forward_problem(const CudaDevice& device, const ForwardArguments& arguments,
-                                     const CudaMap& map, Algorithm algorithm) {
-  const Conv3dOptions& conv = *arguments.conv;
+codegen::GemmProblem gemm_problem(const CudaDevice& device, const GemmPass& pass, Algorithm algorithm) {
+  const Conv3dOptions& conv = *pass.conv;
+  const CudaMap& map = *pass.map;
   codegen::GemmProblem problem;
   problem.architecture = architecture_of(device.properties());
   problem.compute = element_type(conv.dtype);
@@ -91,10 +96,10 @@ codegen::GemmProblem forward_problem(const CudaDevice& device, const ForwardArgu
   problem.pairs_per_row =
       map.rows == 0 ? 0 : static_cast<double>(map.pairs()) / static_cast<double>(map.rows);
   problem.multiprocessors = device.properties().multiprocessors;
-  problem.feats_alignment = alignment_of(arguments.feats);
-  problem.weight_alignment = alignment_of(arguments.weight);
-  problem.output_alignment = alignment_of(arguments.out);
-  problem.bias = bias_type(arguments);
+  problem.feats_alignment = alignment_of(first_operand(pass));
+  problem.weight_alignment = alignment_of(second_operand(pass));
+  problem.output_alignment = alignment_of(pass.output);
+  problem.bias = bias_type(pass);
   if (is_split(algorithm)) problem.output_alignment = 16;  // partials lie in the library's own memory
   if (algorithm == Algorithm::explicit_gemm) {
     problem.feats_alignment = 16;  // so do gathered rows
@@ -105,39 +110,35 @@ codegen::GemmProblem forward_problem(const CudaDevice& device, const ForwardArgu
   return problem;
 }
 
-GemmChoice choose_forward(const CudaDevice& device, const ForwardArguments& arguments, const CudaMap& map) {
-  try {
-    return choose(device, arguments, map);
-  } catch (const std::logic_error& error) {  // invalid_argument included; Error is none
-    fail(ErrorCode::unsupported, "no kernel serves this convolution on {}: {}", device.description(),
-         error.what());
-  }
+GemmChoice choose_gemm(const CudaDevice& device, const GemmPass& pass) {
+  return with_codegen_errors(device, [&] { return choose(device, pass); });
 }
 
-ChoiceCache::Key ChoiceCache::key_of(const ForwardArguments& arguments, const CudaMap& map) {
-  const Conv3dOptions& conv = *arguments.conv;
-  return {conv.in_channels,
+ChoiceCache::Key ChoiceCache::key_of(const GemmPass& pass) {
+  const Conv3dOptions& conv = *pass.conv;
+  return {static_cast<std::int64_t>(pass.op),
+          conv.in_channels,
           conv.out_channels,
-          map.rows,
-          map.pairs(),
-          map.volume(),
+          pass.map->rows,
+          pass.map->pairs(),
+          pass.map->volume(),
           static_cast<std::int64_t>(conv.dtype),
           static_cast<std::int64_t>(conv.algorithm),
-          alignment_of(arguments.feats),
-          alignment_of(arguments.weight),
-          alignment_of(arguments.out),
-          static_cast<std::int64_t>(bias_type(arguments))};
+          alignment_of(first_operand(pass)),
+          alignment_of(second_operand(pass)),
+          alignment_of(pass.output),
+          static_cast<std::int64_t>(bias_type(pass)),
+          static_cast<std::int64_t>(pass.output_dtype)};
 }
 
-GemmChoice ChoiceCache::forward(const CudaDevice& device, const ForwardArguments& arguments,
-                                const CudaMap& map) {
+GemmChoice ChoiceCache::get(const CudaDevice& device, const GemmPass& pass) {
   constexpr std::size_t most_choices = 1024;  // a stream of frames has ever new row counts
-  const Key key = key_of(arguments, map);
+  const Key key = key_of(pass);
   {
     const std::lock_guard lock(mutex_);
     if (const auto found = choices_.find(key); found != choices_.end()) return found->second;
   }
-  GemmChoice choice = choose_forward(device, arguments, map);
+  GemmChoice choice = choose_gemm(device, pass);
   const std::lock_guard lock(mutex_);
   if (choices_.size() >= most_choices) choices_.clear();
   choices_.emplace(key, choice);

@@ -7,7 +7,7 @@
 
 #include <flexgemm/flexgemm.hpp>
 
-#include "cuda/forward.hpp"
+#include "cuda/gemm_pass.hpp"
 #include "reference/reference.hpp"
 #include "support.hpp"
 
@@ -91,14 +91,14 @@ TEST_CASE("every algorithm computes the reference's convolution") {
 TEST_CASE("every number of splits computes the reference's convolution") {
   Layer layer(500, 32, 16);
   const int splits = GENERATE(2, 3, 7, 16);
-  const detail::ForwardArguments arguments = layer.arguments();
+  const detail::GemmPass pass = detail::forward_pass(layer.arguments());
   const detail::ContextScope scope(layer.backend->cuda_device());
-  const auto problem = detail::forward_problem(layer.backend->cuda_device(), arguments, *layer.map,
-                                               Algorithm::masked_implicit_gemm_splitk);
+  const auto problem =
+      detail::gemm_problem(layer.backend->cuda_device(), pass, Algorithm::masked_implicit_gemm_splitk);
   const detail::GemmChoice choice{.algorithm = Algorithm::masked_implicit_gemm_splitk,
                                   .spec = codegen::default_gemm(problem, codegen::OutputType::partial),
                                   .splits = splits};
-  detail::forward_with_choice(layer.backend->kernels(), arguments, *layer.map, choice, {});
+  detail::run_pass(layer.backend->kernels(), pass, choice, {});
   CHECK(layer.error() <= reference::tolerance(DType::f32));
 }
 
@@ -114,7 +114,7 @@ TEST_CASE("a kernel is loaded once, and a spec that cannot be built is refused")
   Layer layer(100, 16, 16);
   const detail::ContextScope scope(layer.backend->cuda_device());
   codegen::KernelSpec spec =
-      detail::choose_forward(layer.backend->cuda_device(), layer.arguments(), *layer.map).spec;
+      detail::choose_gemm(layer.backend->cuda_device(), detail::forward_pass(layer.arguments())).spec;
   CHECK(&layer.backend->kernels().get(spec) == &layer.backend->kernels().get(spec));
   spec.row_tile = 7;
   try {

@@ -1,0 +1,139 @@
+#include <algorithm>
+#include <cstddef>
+#include <limits>
+
+#include "core/fail.hpp"
+#include "cuda/device_array.hpp"
+#include "cuda/kernel_parameters.hpp"
+#include "cuda/pass_run.hpp"
+
+namespace flexgemm::detail {
+
+namespace {
+
+/// The operands of gathered rows times weights: output[n] = bias + sum over v of input[map[n, v]] * weight.
+struct GatherGemm {
+  const PassRun& run;
+  const void* input;  // [N, in_channels]
+  std::int64_t in_channels;
+  std::int64_t out_channels;
+  const void* weight;  // [out_channels, V, in_channels]
+
+  const CudaDevice& device() const { return run.device(); }
+  const GemmChoice& choice() const { return run.choice; }
+};
+
+void launch_gemm(const GatherGemm& gemm, const Kernel& kernel, const TileLayout& layout, const void* feats,
+                 void* output, std::int64_t rows) {
+  const ImplicitGemmParameters parameters{
+      .feats = feats,
+      .weight = gemm.weight,
+      .bias = gemm.choice().spec.output == codegen::OutputType::partial ? nullptr : gemm.run.pass.bias,
+      .output = output,
+      .order = layout.order,
+      .tile_begin = layout.tile_begin.data(),
+      .step_offset = layout.step_offset.data(),
+      .step_rows = layout.step_rows.data(),
+      .tile_order = layout.tile_order.data(),
+      .rows = rows,
+      .tiles = static_cast<std::int32_t>(layout.tiles),
+      .splits = gemm.choice().splits};
+  kernel.launch(layout.tiles * kernel.shape().column_tiles, gemm.choice().splits, parameters,
+                gemm.run.stream);
+}
+
+void run_whole(const GatherGemm& gemm, const Kernel& kernel, const TileLayout& layout) {
+  launch_gemm(gemm, kernel, layout, gemm.input, gemm.run.pass.output, gemm.run.rows());
+}
+
+void run_split(const GatherGemm& gemm, const Kernel& kernel, const TileLayout& layout) {
+  const PassRun& run = gemm.run;
+  const codegen::GemmProblem problem = gemm_problem(run.device(), run.pass, Algorithm::implicit_gemm);
+  const Kernel& reduce = helper_kernel(run, [&] { return codegen::reduce_partials_spec(problem); });
+  const int splits = run.choice.splits;
+  const std::int64_t outputs = run.rows() * gemm.out_channels;
+  if (outputs > std::numeric_limits<std::int64_t>::max() / (splits * std::int64_t{sizeof(float)})) {
+    fail(ErrorCode::out_of_memory, "{} partial sums of {} outputs exceed any memory", splits, outputs);
+  }
+  const DeviceArray<float> partials(run.memory(), outputs * splits, run.stream);
+  launch_gemm(gemm, kernel, layout, gemm.input, partials.data(), run.rows());
+  const ReducePartialsParameters parameters{.partials = partials.data(),
+                                            .bias = run.pass.bias,
+                                            .output = run.pass.output,
+                                            .rows = run.rows(),
+                                            .splits = splits,
+                                            .unused = 0};
+  const std::int64_t vector = reduce.spec().output_vector_bytes / run.element_bytes();
+  reduce.launch(grid_stride_blocks(run.device(), reduce, ceil_div(outputs, vector)), 1, parameters,
+                run.stream);
+}
+
+/// Rows of a chunk of explicit_gemm: a multiple of the row tile, so that only the last chunk has a ragged
+/// tile.
+std::int64_t chunk_rows(const GatherGemm& gemm) {
+  const std::int64_t row_bytes = gemm.run.volume() * gemm.in_channels * gemm.run.element_bytes();
+  const std::int64_t tile = gemm.choice().spec.row_tile;
+  const std::int64_t fitting = std::max(explicit_workspace_bytes / row_bytes / tile, std::int64_t{1}) * tile;
+  return std::min(fitting, gemm.run.rows());
+}
+
+void run_explicit(const GatherGemm& gemm, const Kernel& kernel) {
+  const PassRun& run = gemm.run;
+  codegen::GemmProblem problem = gemm_problem(run.device(), run.pass, Algorithm::implicit_gemm);
+  problem.output_alignment = 16;  // the gathered rows
+  const Kernel& gather = helper_kernel(run, [&] { return codegen::gather_rows_spec(problem); });
+  const std::int64_t chunk = chunk_rows(gemm);
+  const std::int64_t gathered_row = run.volume() * gemm.in_channels * run.element_bytes();
+  const DeviceArray<std::byte> gathered(run.memory(), chunk * gathered_row, run.stream);
+  const std::int64_t vectors_per_row = ceil_div(gathered_row, gather.spec().feats_vector_bytes);
+  for (std::int64_t first = 0; first < run.rows(); first += chunk) {
+    const std::int64_t rows = std::min(chunk, run.rows() - first);
+    const GatherRowsParameters parameters{.feats = gemm.input,
+                                          .indices = run.pass.map->indices(),
+                                          .gathered = gathered.data(),
+                                          .first_row = first,
+                                          .rows = rows};
+    gather.launch(grid_stride_blocks(run.device(), gather, rows * vectors_per_row), 1, parameters,
+                  run.stream);
+    const TileLayout& layout = run.pass.map->layout(
+        {.kind = LayoutKind::identity, .row_tile = kernel.spec().row_tile, .rows = rows}, run.stream);
+    auto* output = static_cast<std::byte*>(run.pass.output) + first * gemm.out_channels * run.element_bytes();
+    launch_gemm(gemm, kernel, layout, gathered.data(), output, rows);
+  }
+}
+
+const TileLayout& layout_of(const GatherGemm& gemm, LayoutKind kind) {
+  return gemm.run.pass.map->layout(
+      {.kind = kind, .row_tile = gemm.choice().spec.row_tile, .rows = gemm.run.rows()}, gemm.run.stream);
+}
+
+void run_algorithm(const GatherGemm& gemm) {
+  const Kernel& kernel = gemm.run.kernels.get(gemm.choice().spec);
+  switch (gemm.choice().algorithm) {
+    case Algorithm::explicit_gemm:
+      return run_explicit(gemm, kernel);
+    case Algorithm::implicit_gemm:
+      return run_whole(gemm, kernel, layout_of(gemm, LayoutKind::dense));
+    case Algorithm::masked_implicit_gemm:
+      return run_whole(gemm, kernel, layout_of(gemm, LayoutKind::masked));
+    case Algorithm::implicit_gemm_splitk:
+      return run_split(gemm, kernel, layout_of(gemm, LayoutKind::dense));
+    case Algorithm::masked_implicit_gemm_splitk:
+      return run_split(gemm, kernel, layout_of(gemm, LayoutKind::masked));
+    case Algorithm::automatic:
+      break;
+  }
+}
+
+}  // namespace
+
+void run_gather_gemm(const PassRun& run) {
+  const GemmPass& pass = run.pass;
+  run_algorithm({.run = run,
+                 .input = pass.feats,
+                 .in_channels = pass.conv->in_channels,
+                 .out_channels = pass.conv->out_channels,
+                 .weight = pass.weight});
+}
+
+}  // namespace flexgemm::detail

@@ -1,0 +1,57 @@
+#include "cuda/gemm_pass.hpp"
+
+#include "core/fail.hpp"
+#include "cuda/pass_run.hpp"
+
+namespace flexgemm::detail {
+
+const CudaMap& cuda_map(const MapData& map) { return static_cast<const CudaMap&>(map); }
+
+GemmPass pass_without_tensors(const Conv3dOptions& conv, const CudaMap& map, Op op) {
+  GemmPass pass;
+  pass.op = op;
+  pass.conv = &conv;
+  pass.map = &map;
+  pass.output_dtype = op == Op::grad_weight ? DType::f32 : storage_type(conv.dtype);
+  return pass;
+}
+
+GemmPass forward_pass(const ForwardArguments& arguments) {
+  GemmPass pass = pass_without_tensors(*arguments.conv, cuda_map(*arguments.map), Op::forward);
+  pass.feats = arguments.feats;
+  pass.weight = arguments.weight;
+  pass.bias = arguments.bias;
+  pass.bias_dtype = arguments.bias_dtype;
+  pass.output = arguments.out;
+  return pass;
+}
+
+GemmPass grad_input_pass(const BackwardArguments& arguments) {
+  GemmPass pass = pass_without_tensors(*arguments.conv, cuda_map(*arguments.map), Op::grad_input);
+  pass.grad_out = arguments.grad_out;
+  pass.weight = arguments.weight;
+  pass.output = arguments.grad_input;
+  return pass;
+}
+
+GemmPass grad_weight_pass(const BackwardArguments& arguments) {
+  GemmPass pass = pass_without_tensors(*arguments.conv, cuda_map(*arguments.map), Op::grad_weight);
+  pass.grad_out = arguments.grad_out;
+  pass.feats = arguments.feats;
+  pass.output = arguments.grad_weight;
+  pass.output_dtype = arguments.grad_weight_dtype;
+  pass.accumulate = arguments.accumulate;
+  return pass;
+}
+
+void run_pass(KernelCache& kernels, const GemmPass& pass, const GemmChoice& choice, Stream stream) {
+  if (choice.algorithm == Algorithm::automatic) {
+    fail(ErrorCode::internal, "a {} pass was started before its algorithm was chosen", name(pass.op));
+  }
+  if (pass.map->rows == 0) return;
+  pass.map->wait_ready(stream);
+  run_gather_gemm({kernels, pass, choice, stream});
+  pass.map->record_use(stream);
+}
+
+}  // namespace flexgemm::detail

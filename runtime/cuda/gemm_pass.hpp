@@ -1,0 +1,82 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <mutex>
+
+#include "codegen/candidates.hpp"
+#include "core/backend.hpp"
+#include "cuda/cuda_map.hpp"
+#include "cuda/kernel_cache.hpp"
+
+namespace flexgemm::detail {
+
+/// One op of one layer on one map, with its operands and its result: what kernels are chosen for, tuned for,
+/// and run on. Tensors that an op does not have are null. For a question about a choice all of them may be:
+/// null counts as aligned to 16 bytes.
+struct GemmPass {
+  Op op = Op::forward;
+  const Conv3dOptions* conv = nullptr;
+  const CudaMap* map = nullptr;
+  const void* feats = nullptr;     ///< forward, grad_weight: [N, Ci]
+  const void* weight = nullptr;    ///< forward, grad_input: [Co, V, Ci]
+  const void* grad_out = nullptr;  ///< grad_input, grad_weight: [N, Co]
+  const void* bias = nullptr;      ///< forward: [Co]; null: none
+  DType bias_dtype = DType::f32;
+  void* output = nullptr;           ///< forward [N, Co], grad_input [N, Ci], grad_weight [Co, V, Ci]
+  DType output_dtype = DType::f32;  ///< of grad_weight: f32 or the storage type
+  bool accumulate = false;          ///< grad_weight: add to what output holds
+};
+
+/// The map as the CUDA backend made it.
+const CudaMap& cuda_map(const MapData& map);
+
+GemmPass forward_pass(const ForwardArguments& arguments);
+GemmPass grad_input_pass(const BackwardArguments& arguments);
+GemmPass grad_weight_pass(const BackwardArguments& arguments);
+/// The pass with no tensors: what `choice` is asked about.
+GemmPass pass_without_tensors(const Conv3dOptions& conv, const CudaMap& map, Op op);
+
+/// How a pass is computed: never `automatic`.
+struct GemmChoice {
+  Algorithm algorithm = Algorithm::masked_implicit_gemm;
+  codegen::KernelSpec spec;  ///< the kernel that forms the products
+  int splits = 1;            ///< parts of the reduction: more than 1 only if spec.output is partial
+};
+
+/// Bytes that explicit_gemm's gathered operand may take: the gather and the GEMM run over chunks of rows.
+inline constexpr std::int64_t explicit_workspace_bytes = 256ll << 20;
+
+/// The problem that a pass poses to codegen under one algorithm: for explicit_gemm the dense GEMM of a chunk
+/// of rows.
+codegen::GemmProblem gemm_problem(const CudaDevice& device, const GemmPass& pass, Algorithm algorithm);
+
+/// The kernel that a pass runs when nothing has been tuned: a pure function of the op, the layer, the map's
+/// counts, the pointers' alignment and the device. The pinned algorithm is obeyed; `automatic` means
+/// implicit_gemm for one offset, else masked_implicit_gemm, in its split form when its tiles would leave
+/// multiprocessors idle. Throws Error{unsupported}.
+GemmChoice choose_gemm(const CudaDevice& device, const GemmPass& pass);
+
+/// Remembers what choose_gemm said, because going through the candidates costs more than a launch. Bounded;
+/// thread-safe.
+class ChoiceCache {
+ public:
+  GemmChoice get(const CudaDevice& device, const GemmPass& pass);
+
+ private:
+  /// All that choose_gemm depends on but the device: op, Ci, Co, rows, pairs, then V, type, algorithm, the
+  /// alignments of the two operands and of the output, the kind of bias and the output's type.
+  using Key = std::array<std::int64_t, 13>;
+  static Key key_of(const GemmPass& pass);
+
+  std::mutex mutex_;
+  std::map<Key, GemmChoice> choices_;
+};
+
+/// Enqueues a pass by the given choice with all its steps: gathers, transposes, GEMM, reduction. What the
+/// backend, the tuner, tests and benchmarks run. `choice.spec` must be made for gemm_problem() of this pass.
+/// The device's context must be current. Workspace comes from the device's memory in stream order.
+void run_pass(KernelCache& kernels, const GemmPass& pass, const GemmChoice& choice, Stream stream);
+
+}  // namespace flexgemm::detail

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "core/fail.hpp"
+#include "cuda/gemm_pass.hpp"
+#include "cuda/launch.hpp"
+
+// What the steps of a pass share. One file beside this one for each family of passes: gather_gemm.cpp.
+
+namespace flexgemm::detail {
+
+/// A pass under way.
+struct PassRun {
+  KernelCache& kernels;
+  const GemmPass& pass;
+  const GemmChoice& choice;
+  Stream stream;
+
+  const CudaDevice& device() const { return kernels.device(); }
+  DeviceMemory& memory() const { return device().memory(); }
+  std::int64_t rows() const { return pass.map->rows; }
+  std::int64_t volume() const { return pass.map->volume(); }
+  std::int64_t element_bytes() const { return static_cast<std::int64_t>(size_of(pass.conv->dtype)); }
+};
+
+/// Blocks for a grid-stride kernel: enough to fill the device, no more than there is work for.
+inline std::int64_t grid_stride_blocks(const CudaDevice& device, const Kernel& kernel,
+                                       std::int64_t work_items) {
+  constexpr std::int64_t blocks_per_multiprocessor = 16;
+  const std::int64_t most = blocks_per_multiprocessor * device.properties().multiprocessors;
+  return std::clamp<std::int64_t>(ceil_div(work_items, kernel.shape().threads), 1, most);
+}
+
+/// What codegen throws becomes the library's error.
+template <class Make>
+auto with_codegen_errors(const CudaDevice& device, const Make& make) {
+  try {
+    return make();
+  } catch (const std::logic_error& error) {  // invalid_argument included; Error is none
+    fail(ErrorCode::unsupported, "no kernel serves this convolution on {}: {}", device.description(),
+         error.what());
+  }
+}
+
+/// The kernel of a helper step.
+template <class MakeSpec>
+const Kernel& helper_kernel(const PassRun& run, const MakeSpec& make_spec) {
+  return run.kernels.get(with_codegen_errors(run.device(), make_spec));
+}
+
+/// forward and grad_input: gathered rows times weights.
+void run_gather_gemm(const PassRun& run);
+
+}  // namespace flexgemm::detail
