@@ -157,4 +157,16 @@ std::string source_hash(const KernelSpec& spec) {
   return hexadecimal(fnv1a(to_string(spec.architecture), fnv1a(emit(spec))));
 }
 
+const std::string& template_hash() {
+  static const std::string hash = [] {
+    std::uint64_t value = fnv1a_offset_basis;
+    for (const EmbeddedTemplate& file : embedded_templates()) {
+      value = fnv1a("\n", fnv1a(file.path, value));
+      for (const std::string_view piece : file.pieces) value = fnv1a(piece, value);
+    }
+    return hexadecimal(value);
+  }();
+  return hash;
+}
+
 }  // namespace flexgemm::codegen

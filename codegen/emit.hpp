@@ -22,6 +22,9 @@ std::string emit(const KernelSpec& spec);
 /// 64-bit FNV-1a hash of emit(spec) and the architecture as 16 hex digits: the identity of a compiled kernel.
 std::string source_hash(const KernelSpec& spec);
 
+/// 64-bit FNV-1a hash of all templates as 16 hex digits: what a tuning result depends on.
+const std::string& template_hash();
+
 /// How to launch a spec.
 struct LaunchShape {
   int threads = 0;                ///< threads a block

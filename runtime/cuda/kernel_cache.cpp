@@ -8,6 +8,7 @@
 #include "core/fail.hpp"
 #include "core/log.hpp"
 #include "cuda/driver.hpp"
+#include "cuda/nvrtc.hpp"
 
 namespace flexgemm::detail {
 
@@ -105,27 +106,48 @@ const Kernel& KernelCache::get(const codegen::KernelSpec& spec) {
   return *entry->kernel;
 }
 
+namespace {
+
+class Stopwatch {
+ public:
+  double milliseconds() const {
+    return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start_).count();
+  }
+
+ private:
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+}  // namespace
+
+std::unique_ptr<const Kernel> KernelCache::load(const std::string& hash, const codegen::KernelSpec& spec) {
+  if (store_ == nullptr) return nullptr;
+  const Stopwatch stopwatch;
+  const auto stored = store_->load(hash, spec);
+  if (!stored) return nullptr;
+  try {
+    auto kernel = std::make_unique<const Kernel>(spec, *stored);
+    log(1, "loaded {} in {:.1f} ms, {} registers", codegen::to_string(spec), stopwatch.milliseconds(),
+        kernel->registers());
+    return kernel;
+  } catch (const Error& error) {  // made by a newer compiler than this driver understands, for one
+    if (error.code() != ErrorCode::driver) throw;
+    store_->refuse(hash, spec, error.what());
+    return nullptr;
+  }
+}
+
 std::unique_ptr<const Kernel> KernelCache::make(const codegen::KernelSpec& spec) {
   if (const auto reason = codegen::rejection(spec)) {
     fail(ErrorCode::unsupported, "the kernel {} cannot be built: {}", codegen::to_string(spec), *reason);
   }
-  const auto start = std::chrono::steady_clock::now();
-  const auto milliseconds = [start] {
-    return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
-  };
   const std::string hash = codegen::source_hash(spec);
-  if (store_ != nullptr) {
-    if (const auto stored = store_->load(hash, spec)) {
-      auto kernel = std::make_unique<const Kernel>(spec, *stored);
-      log(1, "loaded {} in {:.1f} ms, {} registers", codegen::to_string(spec), milliseconds(),
-          kernel->registers());
-      return kernel;
-    }
-  }
+  if (auto kernel = load(hash, spec)) return kernel;
+  const Stopwatch stopwatch;
   const CompiledKernel compiled =
       compile_source(codegen::emit(spec), codegen::to_string(spec), spec.architecture);
   auto kernel = std::make_unique<const Kernel>(spec, compiled);
-  log(1, "compiled {} in {:.1f} ms, {} registers{}", codegen::to_string(spec), milliseconds(),
+  log(1, "compiled {} in {:.1f} ms, {} registers{}", codegen::to_string(spec), stopwatch.milliseconds(),
       kernel->registers(),
       kernel->local_bytes() > 0 ? fmt::format(", {} bytes of local memory", kernel->local_bytes()) : "");
   if (store_ != nullptr) store_->save(hash, spec, compiled);

@@ -4,28 +4,17 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include <cuda.h>
 
+#include "cache/kernel_store.hpp"
 #include "codegen/emit.hpp"
 #include "codegen/kernel_spec.hpp"
 #include "cuda/cuda_device.hpp"
-#include "cuda/nvrtc.hpp"
 
 namespace flexgemm::detail {
-
-/// Where compiled kernels outlive the process, by codegen::source_hash. Implementations are thread-safe, hand
-/// out only images that they have verified, and treat failure to save as no failure.
-class KernelStore {
- public:
-  virtual ~KernelStore() = default;
-  virtual std::optional<CompiledKernel> load(const std::string& hash, const codegen::KernelSpec& spec) = 0;
-  virtual void save(const std::string& hash, const codegen::KernelSpec& spec,
-                    const CompiledKernel& kernel) noexcept = 0;
-};
 
 /// A kernel loaded on a device.
 class Kernel {
@@ -62,8 +51,8 @@ class Kernel {
   int local_bytes_ = 0;
 };
 
-/// The kernels of one device, compiled on first use. Thread-safe: of several threads that ask for the same
-/// kernel one compiles it and the others wait.
+/// The kernels of one device, loaded from the store or compiled on first use. Thread-safe: of several threads
+/// that ask for the same kernel one compiles it and the others wait.
 class KernelCache {
  public:
   explicit KernelCache(const CudaDevice& device, std::shared_ptr<KernelStore> store = nullptr);
@@ -82,6 +71,7 @@ class KernelCache {
     std::unique_ptr<const Kernel> kernel;
   };
   std::unique_ptr<const Kernel> make(const codegen::KernelSpec& spec);
+  std::unique_ptr<const Kernel> load(const std::string& hash, const codegen::KernelSpec& spec);
 
   const CudaDevice& device_;
   std::shared_ptr<KernelStore> store_;

@@ -1,21 +1,11 @@
 #pragma once
 
 #include <string>
-#include <vector>
 
+#include "cache/kernel_store.hpp"
 #include "codegen/kernel_spec.hpp"
 
 namespace flexgemm::detail {
-
-/// What the kernel compiler made of a source.
-struct CompiledKernel {
-  /// A cubin; or, when the architecture is newer than the compiler knows, zero-terminated PTX, which the
-  /// driver compiles when it loads it.
-  std::vector<char> image;
-  bool is_ptx = false;
-  /// The compiler's messages with ptxas' report of registers, shared memory and spills.
-  std::string log;
-};
 
 /// Why no kernel compiler can be used on this machine, as a clause; empty if there is one. Loads libnvrtc on
 /// the first call. Thread-safe.

@@ -2,8 +2,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <flexgemm/allocator.hpp>
 #include <flexgemm/conv3d.hpp>
@@ -44,6 +46,19 @@ struct MemoryStatistics {
   std::size_t peak_bytes = 0;
 };
 
+/// Where compiled kernels and tuning results outlive the process. An environment variable fills in what is
+/// left at its default. See flexgemm/cache.hpp and docs/tuning.md.
+struct CacheOptions {
+  /// False: nothing is read from or written to disk. FLEXGEMM_CACHE=off does the same.
+  bool enabled = true;
+  /// Empty: $FLEXGEMM_CACHE_DIR, else $XDG_CACHE_HOME/flexgemm, else ~/.cache/flexgemm. Made if it is absent,
+  /// readable by the user alone. A folder that others may write to is not used.
+  std::filesystem::path folder;
+  /// Bytes of kernels from which those are removed that have not been used for the longest time; 0:
+  /// $FLEXGEMM_CACHE_LIMIT_MIB, else 1 GiB.
+  std::uint64_t limit_bytes = 0;
+};
+
 struct ContextOptions {
   /// Worker threads of the CPU backend; 0 means all processors that the process may use.
   int threads = 0;
@@ -51,6 +66,11 @@ struct ContextOptions {
   Allocator* allocator = nullptr;
   /// Whether and how kernels are measured on a GPU.
   TuningOptions tuning{};
+  /// The cache on disk (GPUs only).
+  CacheOptions cache{};
+  /// Kernel packs that are looked in before the cache, in this order. One that is damaged or missing is left
+  /// out, with a line in the log; verify_pack tells what is wrong with it.
+  std::vector<std::filesystem::path> kernel_packs{};
 };
 
 /// A device ready for work: the root of everything else. A handle: cheap to copy and safe to use from any

@@ -2,6 +2,7 @@
 
 // Everything of FlexGEMM in one include.
 #include <flexgemm/allocator.hpp>     // IWYU pragma: export
+#include <flexgemm/cache.hpp>         // IWYU pragma: export
 #include <flexgemm/context.hpp>       // IWYU pragma: export
 #include <flexgemm/conv3d.hpp>        // IWYU pragma: export
 #include <flexgemm/device.hpp>        // IWYU pragma: export
