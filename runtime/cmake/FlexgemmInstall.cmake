@@ -43,6 +43,10 @@ file(RELATIVE_PATH flexgemm_prefix_from_pc
 configure_file(${CMAKE_CURRENT_LIST_DIR}/flexgemm.pc.in ${PROJECT_BINARY_DIR}/package/flexgemm.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/package/flexgemm.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 
+if(TARGET flexgemm-compile-worker)
+  install(TARGETS flexgemm-compile-worker RUNTIME DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/flexgemm)
+endif()
+
 # Programs find the library beside them, wherever the tree is moved.
 file(RELATIVE_PATH flexgemm_lib_from_bin /prefix/${CMAKE_INSTALL_BINDIR} /prefix/${CMAKE_INSTALL_LIBDIR})
 foreach(program IN ITEMS flexgemm-run flexgemm-tune)
