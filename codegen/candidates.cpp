@@ -36,7 +36,10 @@ KernelSpec problem_spec(const GemmProblem& problem, KernelKind kind, OutputType 
   spec.feats_vector_bytes = vector_bytes(in_bytes, problem.feats_alignment, element);
   spec.weight_vector_bytes = vector_bytes(in_bytes, problem.weight_alignment, element);
   spec.output_vector_bytes = vector_bytes(out_bytes, problem.output_alignment, output_element);
-  spec.bias = output == OutputType::partial ? BiasType::none : problem.bias;
+  if (output == OutputType::storage) {
+    spec.bias = problem.bias;
+    spec.epilogue = problem.epilogue;
+  }
   spec.output = output;
   spec.architecture = problem.architecture;
   return spec;
@@ -82,6 +85,7 @@ void check_problem(const GemmProblem& problem) {
   KernelSpec spec = problem_spec(problem, KernelKind::gather_rows, OutputType::storage);
   spec.warps_m = 1;
   spec.warps_n = 1;
+  spec.epilogue.clear();
   if (const auto reason = rejection(spec))
     throw std::invalid_argument("no kernel for the problem: " + *reason);
 }
@@ -143,6 +147,7 @@ KernelSpec gather_rows_spec(const GemmProblem& problem) {
   spec.output_vector_bytes = spec.feats_vector_bytes;
   spec.out_channels = 1;
   spec.bias = BiasType::none;
+  spec.epilogue.clear();
   return spec;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "kernel_spec.hpp"
@@ -21,6 +22,7 @@ struct GemmProblem {
   int weight_alignment = 16;
   int output_alignment = 16;
   BiasType bias = BiasType::none;
+  std::string epilogue{};  ///< as in KernelSpec; `output_alignment` covers the residual's pointer, if any
 };
 
 /// Every implicit_gemm spec worth trying for the problem on its architecture, valid ones only, best guess

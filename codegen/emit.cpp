@@ -4,6 +4,7 @@
 #include <stdexcept>
 
 #include "embedded_templates.hpp"
+#include "expression.hpp"
 #include "resources.hpp"
 #include "text.hpp"
 
@@ -97,6 +98,25 @@ void append_constant(std::string& source, const char* type, const char* constant
       .append(";\n");
 }
 
+/// The epilogue as a function of the kernel's Config; operands that it does not read are never loaded.
+void append_epilogue(std::string& source, const std::string& text) {
+  const auto boolean = [&](const char* constant, bool value) {
+    append_constant(source, "bool", constant, value ? "true" : "false");
+  };
+  boolean("kEpilogue", !text.empty());
+  if (text.empty()) return;
+  const Expression expression = Expression::parse(text, true);
+  boolean("kReadsResidual", expression.uses(Operation::residual));
+  boolean("kReadsScale", expression.uses(Operation::scale));
+  boolean("kReadsShift", expression.uses(Operation::shift));
+  source +=
+      "  __device__ __forceinline__ static float epilogue(float acc, float bias, float residual, float "
+      "scale,\n"
+      "                                                   float shift, float channel) {\n"
+      "    return " +
+      to_cuda(expression) + ";\n  }\n";
+}
+
 void append_config(std::string& source, const KernelSpec& spec) {
   const auto integer = [&](const char* constant, int value) {
     append_constant(source, "int", constant, std::to_string(value));
@@ -129,6 +149,7 @@ void append_config(std::string& source, const KernelSpec& spec) {
   enumeration("flexgemm::BiasType", "kBias", enumerator(spec.bias));
   boolean("kPartialOutput", spec.output == OutputType::partial);
   boolean("kAsyncCopy", uses_async_copy(spec));
+  append_epilogue(source, spec.epilogue);
   source += "};\n\n";
 }
 

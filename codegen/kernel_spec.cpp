@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <vector>
 
+#include "expression.hpp"
 #include "text.hpp"
 
 namespace flexgemm::codegen {
@@ -37,6 +38,47 @@ const char* text_of(OutputType output) noexcept {
 const char* text_of(ElementType type) noexcept { return name(type); }
 const char* text_of(KernelKind kind) noexcept { return name(kind); }
 const char* text_of(MmaPath mma) noexcept { return name(mma); }
+
+bool is_plain(char character) noexcept {
+  return (character >= 'a' && character <= 'z') || (character >= 'A' && character <= 'Z') ||
+         (character >= '0' && character <= '9') ||
+         std::string_view("_(),+-").find(character) != std::string_view::npos;
+}
+
+constexpr std::string_view epilogue_prefix = "ep_";
+
+/// An epilogue as a field of a spec's text: no dot, nothing that a file name or a JSON string dislikes.
+std::string escaped(std::string_view epilogue) {
+  std::string field;
+  for (const char character : epilogue) {
+    if (is_plain(character)) {
+      field += character;
+    } else {
+      constexpr std::string_view digits = "0123456789abcdef";
+      const auto byte = static_cast<unsigned char>(character);
+      field.append({'~', digits[byte / 16], digits[byte % 16]});
+    }
+  }
+  return field;
+}
+
+/// Inverse of `escaped`; nothing for a field that it does not write.
+std::optional<std::string> unescaped(std::string_view field) {
+  std::string epilogue;
+  while (!field.empty()) {
+    if (field.front() != '~') {
+      epilogue += field.front();
+      field.remove_prefix(1);
+      continue;
+    }
+    unsigned value = 0;
+    const char* first = field.data() + 1;
+    if (field.size() < 3 || std::from_chars(first, first + 2, value, 16).ptr != first + 2) return {};
+    epilogue += static_cast<char>(value);
+    field.remove_prefix(3);
+  }
+  return epilogue;
+}
 
 /// Reads the dot-separated fields of a spec's text, one after the other.
 class FieldReader {
@@ -86,6 +128,19 @@ class FieldReader {
       rest_->remove_prefix(dot + 1);
     }
     return field;
+  }
+
+  /// The epilogue's field if it comes next; it must be the canonical text of an expression.
+  std::string optional_epilogue() {
+    if (!rest_ || !rest_->starts_with(epilogue_prefix)) return {};
+    const std::string_view field = next("an epilogue");
+    const std::optional<std::string> text = unescaped(field.substr(epilogue_prefix.size()));
+    try {
+      if (text && to_string(Expression::parse(*text, true)) == *text) return *text;
+    } catch (const ExpressionError& error) {
+      fail(field, (std::string("an epilogue (") + error.what() + ")").c_str());
+    }
+    fail(field, "the canonical text of an epilogue");
   }
 
   void expect_end() {
@@ -156,8 +211,9 @@ std::string to_string(const KernelSpec& spec) {
           number(spec.min_blocks);
   text += ".vec" + number(spec.feats_vector_bytes) + "." + number(spec.weight_vector_bytes) + "." +
           number(spec.output_vector_bytes);
-  text +=
-      std::string(".") + text_of(spec.bias) + "." + text_of(spec.output) + "." + to_string(spec.architecture);
+  text += std::string(".") + text_of(spec.bias);
+  if (!spec.epilogue.empty()) text += "." + std::string(epilogue_prefix) + escaped(spec.epilogue);
+  text += std::string(".") + text_of(spec.output) + "." + to_string(spec.architecture);
   return text;
 }
 
@@ -183,6 +239,7 @@ KernelSpec parse_spec(std::string_view text) {
   spec.weight_vector_bytes = reader.number("", "the bytes a load of weights, such as 16");
   spec.output_vector_bytes = reader.number("", "the bytes a store, such as 16");
   spec.bias = reader.one_of(bias_types, "bias0, bias_f32 or bias_storage");
+  spec.epilogue = reader.optional_epilogue();
   spec.output = reader.one_of(output_types, "storage or partial");
   spec.architecture = parse_architecture(reader.next("an architecture, such as sm_90a"));
   reader.expect_end();

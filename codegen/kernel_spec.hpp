@@ -76,6 +76,9 @@ struct KernelSpec {
   int weight_vector_bytes = 4;  ///< the same for weights
   int output_vector_bytes = 4;  ///< bytes a store; divides Co * size and the pointer
   BiasType bias = BiasType::none;
+  /// What becomes of a finished sum: canonical text of an Expression (expression.hpp), which adds the bias
+  /// itself. Empty: acc + bias alone, at no cost. Always empty for partial sums and gather_rows.
+  std::string epilogue{};
   OutputType output = OutputType::storage;
   Architecture architecture;
 
@@ -91,6 +94,8 @@ int storage_bytes(ElementType type) noexcept;
 
 /// Stable text such as
 /// "implicit_gemm.f16.mma_sync.ci64.co64.v27.t128x64x32.s4.w4x2.b2.vec16.16.16.bias0.storage.sm_90a".
+/// with ".ep_" and the epilogue after the bias if there is one, such as ".ep_relu(acc+bias)"; of its
+/// characters all but letters, digits and _ ( ) , + - are written as ~ and two hexadecimal digits.
 /// `parse_spec` is its inverse and throws std::invalid_argument with the offending part.
 std::string to_string(const KernelSpec& spec);
 KernelSpec parse_spec(std::string_view text);

@@ -3,6 +3,7 @@
 #include <sstream>
 
 #include "emit.hpp"
+#include "expression.hpp"
 #include "resources.hpp"
 
 // The rules a spec must keep, each with its reason. Every rule returns a sentence, or nothing.
@@ -61,6 +62,23 @@ Reason check_vectors(const KernelSpec& spec) {
   }
   if (spec.kind != KernelKind::gather_rows) {
     return check_vector("the output", spec.output_vector_bytes, output_element, out_bytes);
+  }
+  return {};
+}
+
+Reason check_epilogue(const KernelSpec& spec) {
+  if (spec.epilogue.empty()) return {};
+  if (spec.kind == KernelKind::gather_rows || spec.output == OutputType::partial) {
+    return sentence("the epilogue ", spec.epilogue, " needs finished sums: ", name(spec.kind),
+                    " with this output has none.");
+  }
+  try {
+    const std::string canonical = to_string(Expression::parse(spec.epilogue, true));
+    if (canonical != spec.epilogue) {
+      return sentence("the epilogue ", spec.epilogue, " is not in its canonical form ", canonical, ".");
+    }
+  } catch (const ExpressionError& error) {
+    return std::string(error.what()) + ".";
   }
   return {};
 }
@@ -188,7 +206,7 @@ Reason check_registers(const KernelSpec& spec) {
 }  // namespace
 
 std::optional<std::string> rejection(const KernelSpec& spec) {
-  for (const auto check : {check_problem, check_vectors, check_block}) {
+  for (const auto check : {check_problem, check_vectors, check_epilogue, check_block}) {
     if (Reason reason = check(spec)) return reason;
   }
   if (spec.kind != KernelKind::implicit_gemm) return {};

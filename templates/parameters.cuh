@@ -19,6 +19,9 @@ struct ImplicitGemmParameters {
   const int* step_offset;       // [steps] kernel offset v
   const int* step_rows;         // [steps, row_tile] input row, -1: none
   const int* tile_order;        // [tiles] tile that a block column takes, or null: the identity
+  const void* residual;         // [rows, Co] storage type, if the epilogue reads it
+  const float* scale;           // [Co], likewise
+  const float* shift;           // [Co], likewise
   long long rows;               // output rows, for the stride of partials
   int tiles;                    // row tiles
   int splits;                   // parts of the reduction: 1 unless output is partial
@@ -40,6 +43,9 @@ struct ReducePartialsParameters {
   const float* partials;  // [splits, rows * Co]
   const void* bias;       // [Co] or null
   void* output;           // [rows, Co] storage type
+  const void* residual;   // [rows, Co] storage type, if the epilogue reads it
+  const float* scale;     // [Co], likewise
+  const float* shift;     // [Co], likewise
   long long rows;
   int splits;
   int unused;

@@ -17,17 +17,21 @@ struct ImplicitGemmParameters {
   const std::int32_t* step_offset;
   const std::int32_t* step_rows;
   const std::int32_t* tile_order;
+  const void* residual = nullptr;
+  const float* scale = nullptr;
+  const float* shift = nullptr;
   std::int64_t rows;
   std::int32_t tiles;
   std::int32_t splits;
 };
-static_assert(sizeof(ImplicitGemmParameters) == 88);
+static_assert(sizeof(ImplicitGemmParameters) == 112);
 static_assert(offsetof(ImplicitGemmParameters, output) == 24);
 static_assert(offsetof(ImplicitGemmParameters, tile_begin) == 40);
 static_assert(offsetof(ImplicitGemmParameters, tile_order) == 64);
-static_assert(offsetof(ImplicitGemmParameters, rows) == 72);
-static_assert(offsetof(ImplicitGemmParameters, tiles) == 80);
-static_assert(offsetof(ImplicitGemmParameters, splits) == 84);
+static_assert(offsetof(ImplicitGemmParameters, residual) == 72);
+static_assert(offsetof(ImplicitGemmParameters, rows) == 96);
+static_assert(offsetof(ImplicitGemmParameters, tiles) == 104);
+static_assert(offsetof(ImplicitGemmParameters, splits) == 108);
 
 struct GatherRowsParameters {
   const void* feats;
@@ -44,12 +48,16 @@ struct ReducePartialsParameters {
   const float* partials;
   const void* bias;
   void* output;
+  const void* residual = nullptr;
+  const float* scale = nullptr;
+  const float* shift = nullptr;
   std::int64_t rows;
   std::int32_t splits;
   std::int32_t unused;
 };
-static_assert(sizeof(ReducePartialsParameters) == 40);
-static_assert(offsetof(ReducePartialsParameters, rows) == 24);
-static_assert(offsetof(ReducePartialsParameters, splits) == 32);
+static_assert(sizeof(ReducePartialsParameters) == 64);
+static_assert(offsetof(ReducePartialsParameters, residual) == 24);
+static_assert(offsetof(ReducePartialsParameters, rows) == 48);
+static_assert(offsetof(ReducePartialsParameters, splits) == 56);
 
 }  // namespace flexgemm::detail

@@ -1,10 +1,11 @@
 #pragma once
 
 #include "config.cuh"
+#include "epilogue/functions.cuh"
 #include "ptx/convert.cuh"
 
-// The last arithmetic before a result leaves the chip: bias and conversion. Shared by implicit_gemm and
-// reduce_partials, so that split and unsplit reductions finish alike.
+// The last arithmetic before a result leaves the chip: bias, epilogue and conversion. Shared by implicit_gemm
+// and reduce_partials, so that split and unsplit reductions finish alike.
 
 namespace flexgemm {
 
@@ -50,12 +51,43 @@ __device__ __forceinline__ void store_converted(const float (&values)[kElements]
   *reinterpret_cast<Word*>(target) = result.word;
 }
 
-/// Adds the bias to `values`, the channels from `channel` on of one row.
-template <class Config, int kElements>
-__device__ __forceinline__ void add_bias(float (&values)[kElements], const void* bias, int channel) {
-  if constexpr (Config::kBias != BiasType::none) {
+/// Reads kElements elements of the storage type as one vector.
+template <class Storage, int kElements>
+__device__ __forceinline__ void load_storage(float (&values)[kElements], const Storage* source) {
+  using Word = Vector<kElements* static_cast<int>(sizeof(Storage))>;
+  union {
+    Word word;
+    Storage elements[kElements];
+  } loaded;
+  loaded.word = __ldg(reinterpret_cast<const Word*>(source));
 #pragma unroll
-    for (int i = 0; i < kElements; ++i) values[i] += bias_of<Config>(bias, channel + i);
+  for (int i = 0; i < kElements; ++i) values[i] = to_float(loaded.elements[i]);
+}
+
+/// Adds the bias to `values`, the channels from `channel` on of output row `row`, or computes the epilogue,
+/// which adds the bias itself. `parameters` has the operands' pointers.
+template <class Config, class Parameters, int kElements>
+__device__ __forceinline__ void finish(float (&values)[kElements], const Parameters& parameters,
+                                       long long row, int channel) {
+  if constexpr (Config::kEpilogue) {
+    using Storage = typename Config::Storage;
+    float residual[kElements] = {};
+    if constexpr (Config::kReadsResidual) {
+      load_storage(residual,
+                   static_cast<const Storage*>(parameters.residual) + row * Config::kOutChannels + channel);
+    }
+#pragma unroll
+    for (int i = 0; i < kElements; ++i) {
+      float scale = 0.0f;
+      float shift = 0.0f;
+      if constexpr (Config::kReadsScale) scale = __ldg(parameters.scale + channel + i);
+      if constexpr (Config::kReadsShift) shift = __ldg(parameters.shift + channel + i);
+      values[i] = Config::epilogue(values[i], bias_of<Config>(parameters.bias, channel + i), residual[i],
+                                   scale, shift, static_cast<float>(channel + i));
+    }
+  } else if constexpr (Config::kBias != BiasType::none) {
+#pragma unroll
+    for (int i = 0; i < kElements; ++i) values[i] += bias_of<Config>(parameters.bias, channel + i);
   }
 }
 

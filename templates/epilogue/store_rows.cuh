@@ -45,7 +45,7 @@ struct StoreRows {
         if (output_row < 0 || channel >= Config::kOutChannels) continue;
         float values[kElements];
         load_floats(values, staging + row * kPitch + column);
-        if constexpr (!Config::kPartialOutput) add_bias<Config>(values, parameters.bias, channel);
+        if constexpr (!Config::kPartialOutput) finish<Config>(values, parameters, output_row, channel);
         store_converted(values, output + static_cast<long long>(output_row) * Config::kOutChannels + channel);
       }
       __syncwarp();

@@ -26,7 +26,7 @@ __device__ __forceinline__ void reduce_partials(const ReducePartialsParameters& 
       for (int e = 0; e < kElements; ++e) sums[e] += loaded[e];
     }
     const int channel = static_cast<int>(i % kVectors) * kElements;
-    add_bias<Config>(sums, parameters.bias, channel);
+    finish<Config>(sums, parameters, i / kVectors, channel);
     store_converted(sums, static_cast<Storage*>(parameters.output) + i * kElements);
   }
 }

@@ -1,4 +1,5 @@
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <mutex>
 #include <stdexcept>
@@ -108,7 +109,7 @@ TEST_CASE("a log callback can be replaced while threads log, and is quiet once r
         [&](LogLevel, std::string_view) {
           if (!alive) late = true;
           ++*calls;
-          std::this_thread::yield();
+          std::this_thread::sleep_for(std::chrono::milliseconds(1));  // a call under way while it is replaced
           if (!alive) late = true;
         },
         LogLevel::launch);

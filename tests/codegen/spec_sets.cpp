@@ -49,6 +49,7 @@ std::vector<std::string> factors_of(const KernelSpec& spec) {
           : spec.volume <= 27 ? "volume"
                               : "large_volume",
           "bias" + number(static_cast<int>(spec.bias)),
+          "epilogue" + spec.epilogue,
           spec.output == OutputType::storage ? "storage" : "partial",
           "store" + number(spec.output_vector_bytes)};
 }
@@ -92,6 +93,10 @@ struct BiasedOutput {
   BiasType bias;
   OutputType output;
 };
+
+/// None for most; then what networks use, and what needs most registers.
+constexpr const char* epilogues[] = {"", "", "relu((acc+bias)*scale+shift+residual)",
+                                     "", "", "gelu(acc+bias)*tanh(residual)+channel"};
 
 constexpr BiasedOutput biased_outputs[] = {{BiasType::none, OutputType::storage},
                                            {BiasType::f32, OutputType::storage},
@@ -141,14 +146,17 @@ std::vector<RepresentativeProblem> representative_problems(const codegen::Archit
       for (const int out_channels : channels) {
         for (const int volume : {1, 27, 125, 343}) {
           for (const BiasedOutput& each : biased_outputs) {
+            const bool partial = each.output == OutputType::partial;
             problems.push_back({.problem = {.architecture = architecture,
                                             .compute = compute,
                                             .in_channels = in_channels,
                                             .out_channels = out_channels,
                                             .volume = volume,
-                                            .rows = row_counts[index++ % 3],
-                                            .bias = each.bias},
+                                            .rows = row_counts[index % 3],
+                                            .bias = each.bias,
+                                            .epilogue = partial ? "" : epilogues[index / 3 % 6]},
                                 .output = each.output});
+            ++index;
           }
         }
       }
