@@ -13,8 +13,13 @@ namespace flexgemm::detail {
 /// What every backend's neighbor map has in common. Backends derive from it and add their own layouts.
 class MapData {
  public:
-  MapData(Device device_, std::int64_t rows_, const SubmanifoldOptions& options) noexcept
-      : device(device_), rows(rows_), kernel(options.kernel), dilation(options.dilation) {}
+  MapData(Device device_, std::int64_t rows_, const SubmanifoldOptions& options,
+          const void* address_space_ = nullptr) noexcept
+      : device(device_),
+        address_space(address_space_),
+        rows(rows_),
+        kernel(options.kernel),
+        dilation(options.dilation) {}
   virtual ~MapData() = default;
   MapData(const MapData&) = delete;
   MapData& operator=(const MapData&) = delete;
@@ -25,6 +30,7 @@ class MapData {
   int volume() const noexcept { return kernel.x * kernel.y * kernel.z; }
 
   const Device device;
+  const void* const address_space;  // as Backend::address_space of who made it
   const std::int64_t rows;
   const Extent3 kernel;
   const Extent3 dilation;
@@ -68,6 +74,8 @@ class Backend {
   virtual ~Backend() = default;
 
   virtual Device device() const noexcept = 0;
+  /// What tells apart memory that one device cannot use together: the CUcontext on a GPU.
+  virtual const void* address_space() const noexcept { return nullptr; }
   virtual std::string description() const = 0;
 
   virtual std::shared_ptr<const MapData> submanifold_map(const MapArguments& arguments, Stream stream) = 0;

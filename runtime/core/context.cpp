@@ -10,6 +10,16 @@ namespace flexgemm {
 
 using namespace detail;
 
+namespace {
+
+void require_copy_pointers(const char* call, const void* target, const void* source, std::size_t bytes) {
+  if (target != nullptr && source != nullptr) return;
+  fail(ErrorCode::invalid_argument, "{} of {} bytes was given a null pointer as its {}", call, bytes,
+       target == nullptr ? "target" : "source");
+}
+
+}  // namespace
+
 Buffer::Buffer(std::shared_ptr<Backend> backend, void* data, std::size_t bytes, Stream stream) noexcept
     : backend_(std::move(backend)), data_(data), bytes_(bytes), stream_(stream) {}
 
@@ -89,11 +99,15 @@ Buffer Context::allocate(std::size_t bytes, Stream stream) const {
 }
 
 void Context::copy_to_device(void* target, const void* source, std::size_t bytes, Stream stream) const {
-  if (bytes != 0) backend_->copy_to_device(target, source, bytes, stream);
+  if (bytes == 0) return;
+  require_copy_pointers("copy_to_device", target, source, bytes);
+  backend_->copy_to_device(target, source, bytes, stream);
 }
 
 void Context::copy_to_host(void* target, const void* source, std::size_t bytes, Stream stream) const {
-  if (bytes != 0) backend_->copy_to_host(target, source, bytes, stream);
+  if (bytes == 0) return;
+  require_copy_pointers("copy_to_host", target, source, bytes);
+  backend_->copy_to_host(target, source, bytes, stream);
 }
 
 void Context::synchronize(Stream stream) const { backend_->synchronize(stream); }

@@ -72,6 +72,12 @@ void Conv3d::check_map(const NeighborMap& map) const {
     fail(ErrorCode::invalid_argument, "the neighbor map lies on {} but the convolution on {}",
          to_string(map.device()), to_string(backend_->device()));
   }
+  if (map.data_->address_space != backend_->address_space()) {
+    fail(ErrorCode::invalid_argument,
+         "the neighbor map and the convolution lie in different CUDA contexts of {}; make both from contexts "
+         "that were opened with the same ContextOptions::cuda_context",
+         to_string(map.device()));
+  }
   const Extent3 built = map.kernel();
   const Extent3 wanted = options_.kernel;
   if (!(built == wanted)) {

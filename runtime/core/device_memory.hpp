@@ -12,7 +12,7 @@ class DeviceMemory {
  public:
   explicit DeviceMemory(Allocator& allocator) noexcept : allocator_(allocator) {}
 
-  /// Throws Error{out_of_memory}.
+  /// Throws Error{out_of_memory}, Error{invalid_argument} if the hook breaks its promise of alignment.
   void* allocate(std::size_t bytes, Stream stream);
   void deallocate(void* pointer, std::size_t bytes, Stream stream) noexcept;
   MemoryStatistics statistics() const noexcept;

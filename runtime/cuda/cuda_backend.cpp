@@ -72,7 +72,7 @@ void CudaBackend::synchronize(Stream stream) {
 }
 
 std::shared_ptr<Backend> open_cuda_backend(int ordinal, const ContextOptions& options) {
-  return std::make_shared<CudaBackend>(std::make_shared<const CudaDevice>(ordinal, options.allocator));
+  return std::make_shared<CudaBackend>(std::make_shared<const CudaDevice>(ordinal, options));
 }
 
 }  // namespace flexgemm::detail

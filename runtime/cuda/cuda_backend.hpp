@@ -11,13 +11,14 @@
 
 namespace flexgemm::detail {
 
-/// The Backend table on a GPU. Every call makes the device's primary context current for its duration and
+/// The Backend table on a GPU. Every call makes the device's context current for its duration and
 /// restores the caller's.
 class CudaBackend final : public Backend {
  public:
   explicit CudaBackend(std::shared_ptr<const CudaDevice> device);
 
   Device device() const noexcept override { return Device::cuda(device_->ordinal()); }
+  const void* address_space() const noexcept override { return device_->context(); }
   std::string description() const override { return device_->description(); }
 
   std::shared_ptr<const MapData> submanifold_map(const MapArguments& arguments, Stream stream) override;

@@ -33,7 +33,7 @@ DeviceProperties read_properties(CUdevice device) {
 
 }  // namespace
 
-CudaDevice::CudaDevice(int ordinal, Allocator* allocator) : ordinal_(ordinal) {
+CudaDevice::CudaDevice(int ordinal, const ContextOptions& options) : ordinal_(ordinal) {
   if (!driver_problem().empty()) {
     fail(ErrorCode::no_device, "cuda:{} cannot be opened: {}; use the device cpu instead", ordinal,
          driver_problem());
@@ -52,12 +52,32 @@ CudaDevice::CudaDevice(int ordinal, Allocator* allocator) : ordinal_(ordinal) {
          "device cpu instead",
          ordinal, properties_.name, properties_.major, properties_.minor);
   }
-  FLEXGEMM_DRIVER(cuDevicePrimaryCtxRetain, &context_, device_);
+  if (options.cuda_context != nullptr) {
+    context_ = options.cuda_context;
+    require_context_of_this_device();
+  } else {
+    FLEXGEMM_DRIVER(cuDevicePrimaryCtxRetain, &context_, device_);
+    owns_context_ = true;
+  }
   try {
-    open_context(allocator);
+    open_context(options.allocator);
   } catch (...) {
     close();
     throw;
+  }
+}
+
+void CudaDevice::require_context_of_this_device() const {
+  FLEXGEMM_DRIVER(cuCtxPushCurrent, context_);
+  CUdevice device = 0;
+  const CUresult result = driver().cuCtxGetDevice(&device);
+  CUcontext popped = nullptr;
+  driver().cuCtxPopCurrent(&popped);
+  check_driver(result, "cuCtxGetDevice");
+  if (device != device_) {
+    fail(ErrorCode::invalid_argument,
+         "ContextOptions::cuda_context belongs to the device cuda:{}, not to cuda:{} that is being opened",
+         device, ordinal_);
   }
 }
 
@@ -86,13 +106,14 @@ void CudaDevice::close() noexcept {
     memory_.reset();
     own_allocator_.reset();
   }
-  api.cuDevicePrimaryCtxRelease(device_);
+  if (owns_context_) api.cuDevicePrimaryCtxRelease(device_);
   context_ = nullptr;
 }
 
 std::string CudaDevice::description() const {
-  return fmt::format("cuda:{}, {}, sm_{}{}, {} SMs", ordinal_, properties_.name, properties_.major,
-                     properties_.minor, properties_.multiprocessors);
+  return fmt::format("cuda:{}, {}, sm_{}{}, {} SMs{}", ordinal_, properties_.name, properties_.major,
+                     properties_.minor, properties_.multiprocessors,
+                     owns_context_ ? "" : ", in the caller's CUDA context");
 }
 
 void* CudaDevice::take_pinned_block() const {

@@ -23,13 +23,14 @@ struct DeviceProperties {
   bool memory_pools = false;
 };
 
-/// An open GPU: its primary context, retained for the life of the object, and its memory. Shared by the
-/// backend and by the maps made from it. Thread-safe.
+/// An open GPU: its primary context, retained for the life of the object, or a context of the caller's; and
+/// its memory. Shared by the backend and by the maps made from it. Thread-safe.
 class CudaDevice {
  public:
   /// Throws Error{no_device} without a driver or for an ordinal that does not exist, Error{unsupported} for a
-  /// GPU older than the library's kernels, Error{driver}.
-  CudaDevice(int ordinal, Allocator* allocator);
+  /// GPU older than the library's kernels, Error{invalid_argument} for a CUcontext of another device,
+  /// Error{driver}.
+  CudaDevice(int ordinal, const ContextOptions& options);
   ~CudaDevice();
   CudaDevice(const CudaDevice&) = delete;
   CudaDevice& operator=(const CudaDevice&) = delete;
@@ -51,12 +52,14 @@ class CudaDevice {
 
  private:
   void* take_pinned_block() const;
+  void require_context_of_this_device() const;
   void open_context(Allocator* allocator);
   void close() noexcept;
 
   int ordinal_;
   CUdevice device_ = 0;
   CUcontext context_ = nullptr;
+  bool owns_context_ = false;  // the primary one, retained
   DeviceProperties properties_;
   std::unique_ptr<Allocator> own_allocator_;
   std::unique_ptr<DeviceMemory> memory_;

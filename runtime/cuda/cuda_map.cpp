@@ -23,7 +23,7 @@ bool use_symmetry(const SubmanifoldOptions& options) {
 }  // namespace
 
 CudaMap::CudaMap(std::shared_ptr<const CudaDevice> gpu, const MapArguments& arguments, Stream stream)
-    : MapData(Device::cuda(gpu->ordinal()), arguments.rows, arguments.options),
+    : MapData(Device::cuda(gpu->ordinal()), arguments.rows, arguments.options, gpu->context()),
       device_(std::move(gpu)),
       ready_(std::make_unique<Event>()) {
   if (rows == 0) {

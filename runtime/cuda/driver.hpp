@@ -21,6 +21,7 @@ namespace flexgemm::detail {
   X(cuDevicePrimaryCtxRelease)       \
   X(cuCtxPushCurrent)                \
   X(cuCtxPopCurrent)                 \
+  X(cuCtxGetDevice)                  \
   X(cuCtxSynchronize)                \
   X(cuMemAlloc)                      \
   X(cuMemFree)                       \

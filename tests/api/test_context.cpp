@@ -161,6 +161,36 @@ TEST_CASE("an allocator that runs dry gives out_of_memory at any point, without 
   }
 }
 
+TEST_CASE("an allocator whose blocks are not aligned is told so, and gets its block back") {
+  class Misaligned final : public Allocator {
+   public:
+    void* allocate(std::size_t bytes, Stream) noexcept override {
+      ++blocks;
+      return static_cast<char*>(std::aligned_alloc(256, (bytes + 511) / 256 * 256)) + 16;
+    }
+    void deallocate(void* pointer, std::size_t, Stream) noexcept override {
+      --blocks;
+      std::free(static_cast<char*>(pointer) - 16);
+    }
+    int blocks = 0;
+  };
+  Misaligned allocator;
+  const Context context = Context::open(Device::cpu(), {.threads = 1, .allocator = &allocator});
+  check_error(ErrorCode::invalid_argument, {"allocator hook", "aligned to 256"},
+              [&] { (void)context.allocate(1000); });
+  CHECK(allocator.blocks == 0);
+}
+
+TEST_CASE("a copy from or to a null pointer is invalid_argument") {
+  const Context context = Context::open(Device::cpu());
+  char byte = 0;
+  check_error(ErrorCode::invalid_argument, {"copy_to_device", "1 bytes", "source"},
+              [&] { context.copy_to_device(&byte, nullptr, 1); });
+  check_error(ErrorCode::invalid_argument, {"copy_to_host", "target"},
+              [&] { context.copy_to_host(nullptr, &byte, 1); });
+  context.copy_to_host(nullptr, nullptr, 0);
+}
+
 TEST_CASE("a buffer holds what was copied, moves, and keeps its device open") {
   std::optional<Context> context = Context::open(Device::cpu());
   const std::vector<int> source{1, 2, 3, 4};

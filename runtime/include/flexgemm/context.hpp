@@ -71,13 +71,20 @@ struct ContextOptions {
   /// Kernel packs that are looked in before the cache, in this order. One that is damaged or missing is left
   /// out, with a line in the log; verify_pack tells what is wrong with it.
   std::vector<std::filesystem::path> kernel_packs{};
+  /// CUDA only: the CUcontext to work in, for an engine that made one of its own and passes memory and
+  /// streams of it; nullptr means the device's primary context, which is where the CUDA runtime (cudaMalloc,
+  /// cudaStreamCreate) and frameworks work. It must belong to the device that is opened and stay alive longer
+  /// than the context and all it made; the library makes it current for the duration of each call and never
+  /// destroys it. Maps and convolutions of different CUcontexts do not mix.
+  CUctx_st* cuda_context = nullptr;
 };
 
 /// A device ready for work: the root of everything else. A handle: cheap to copy and safe to use from any
 /// thread; maps, convolutions and buffers keep the device open after the last Context is gone.
 class FLEXGEMM_API Context {
  public:
-  /// Opens a device. Throws Error{no_device} if it does not exist or its driver cannot be loaded.
+  /// Opens a device. Throws Error{no_device} if it does not exist or its driver cannot be loaded,
+  /// Error{invalid_argument} for an option out of its range or a CUcontext of another device.
   static Context open(Device device, const ContextOptions& options = {});
 
   Device device() const;
@@ -96,7 +103,8 @@ class FLEXGEMM_API Context {
   /// Uninitialized memory on the device; `bytes` may be 0.
   Buffer allocate(std::size_t bytes, Stream stream = {}) const;
   /// Copies between the host and the device in stream order, and returns when `source` may be reused and, for
-  /// copy_to_host, when `target` is complete.
+  /// copy_to_host, when `target` is complete. Throws Error{invalid_argument} for a null pointer with bytes to
+  /// copy, Error{driver}.
   void copy_to_device(void* target, const void* source, std::size_t bytes, Stream stream = {}) const;
   void copy_to_host(void* target, const void* source, std::size_t bytes, Stream stream = {}) const;
   /// Waits until all work on the stream is done; throws the error it may have met.

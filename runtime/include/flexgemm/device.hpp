@@ -5,6 +5,7 @@
 
 #include <flexgemm/export.hpp>
 
+struct CUctx_st;     // the CUDA driver's context; CUcontext is a pointer to it
 struct CUstream_st;  // the CUDA driver's stream; cudaStream_t and CUstream are pointers to it
 
 namespace flexgemm {
