@@ -48,8 +48,7 @@ void run_whole(const GatherGemm& gemm, const Kernel& kernel, const TileLayout& l
 
 void run_split(const GatherGemm& gemm, const Kernel& kernel, const TileLayout& layout) {
   const PassRun& run = gemm.run;
-  const codegen::GemmProblem problem = gemm_problem(run.device(), run.pass, Algorithm::implicit_gemm);
-  const Kernel& reduce = helper_kernel(run, [&] { return codegen::reduce_partials_spec(problem); });
+  const Kernel& reduce = run.kernels.get(reduce_spec(target_of(run.device()), shape_of(run.pass)));
   const int splits = run.choice.splits;
   const std::int64_t outputs = run.rows() * gemm.out_channels;
   if (outputs > std::numeric_limits<std::int64_t>::max() / (splits * std::int64_t{sizeof(float)})) {
@@ -79,9 +78,7 @@ std::int64_t chunk_rows(const GatherGemm& gemm) {
 
 void run_explicit(const GatherGemm& gemm, const Kernel& kernel) {
   const PassRun& run = gemm.run;
-  codegen::GemmProblem problem = gemm_problem(run.device(), run.pass, Algorithm::implicit_gemm);
-  problem.output_alignment = 16;  // the gathered rows
-  const Kernel& gather = helper_kernel(run, [&] { return codegen::gather_rows_spec(problem); });
+  const Kernel& gather = run.kernels.get(gather_spec(target_of(run.device()), shape_of(run.pass)));
   const std::int64_t chunk = chunk_rows(gemm);
   const std::int64_t gathered_row = run.volume() * gemm.in_channels * run.element_bytes();
   const DeviceArray<std::byte> gathered(run.memory(), chunk * gathered_row, run.stream);

@@ -1,11 +1,10 @@
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <map>
 #include <mutex>
 
-#include "codegen/candidates.hpp"
+#include "choice/pass_shape.hpp"
 #include "core/backend.hpp"
 #include "cuda/cuda_map.hpp"
 #include "cuda/kernel_cache.hpp"
@@ -38,25 +37,12 @@ GemmPass grad_weight_pass(const BackwardArguments& arguments);
 /// The pass with no tensors: what `choice` is asked about.
 GemmPass pass_without_tensors(const Conv3dOptions& conv, const CudaMap& map, Op op);
 
-/// How a pass is computed: never `automatic`.
-struct GemmChoice {
-  Algorithm algorithm = Algorithm::masked_implicit_gemm;
-  codegen::KernelSpec spec;  ///< the kernel that forms the products
-  int splits = 1;            ///< parts of the reduction: more than 1 only if spec.output is partial
-};
-
 /// Bytes that explicit_gemm's gathered operand may take: the gather and the GEMM run over chunks of rows.
 inline constexpr std::int64_t explicit_workspace_bytes = 256ll << 20;
 
-/// The problem that a pass poses to codegen under one algorithm: for explicit_gemm the dense GEMM of a chunk
-/// of rows.
-codegen::GemmProblem gemm_problem(const CudaDevice& device, const GemmPass& pass, Algorithm algorithm);
-
-/// The kernel that a pass runs when nothing has been tuned: a pure function of the op, the layer, the map's
-/// counts, the pointers' alignment and the device. The pinned algorithm is obeyed; `automatic` means
-/// implicit_gemm for one offset, else masked_implicit_gemm, in its split form when its tiles would leave
-/// multiprocessors idle. Throws Error{unsupported}.
-GemmChoice choose_gemm(const CudaDevice& device, const GemmPass& pass);
+/// What choices depend on: of the device, and of a pass on it.
+TargetDevice target_of(const CudaDevice& device);
+PassShape shape_of(const GemmPass& pass);
 
 /// Remembers what choose_gemm said, because going through the candidates costs more than a launch. Bounded;
 /// thread-safe.
@@ -65,17 +51,12 @@ class ChoiceCache {
   GemmChoice get(const CudaDevice& device, const GemmPass& pass);
 
  private:
-  /// All that choose_gemm depends on but the device: op, Ci, Co, rows, pairs, then V, type, algorithm, the
-  /// alignments of the two operands and of the output, the kind of bias and the output's type.
-  using Key = std::array<std::int64_t, 13>;
-  static Key key_of(const GemmPass& pass);
-
   std::mutex mutex_;
-  std::map<Key, GemmChoice> choices_;
+  std::map<PassShape, GemmChoice> choices_;
 };
 
 /// Enqueues a pass by the given choice with all its steps: gathers, transposes, GEMM, reduction. What the
-/// backend, the tuner, tests and benchmarks run. `choice.spec` must be made for gemm_problem() of this pass.
+/// backend, the tuner, tests and benchmarks run. `choice.spec` must be made for gemm_problem() of its shape.
 /// The device's context must be current. Workspace comes from the device's memory in stream order.
 void run_pass(KernelCache& kernels, const GemmPass& pass, const GemmChoice& choice, Stream stream);
 

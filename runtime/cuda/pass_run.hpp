@@ -1,9 +1,7 @@
 #pragma once
 
 #include <algorithm>
-#include <stdexcept>
 
-#include "core/fail.hpp"
 #include "cuda/gemm_pass.hpp"
 #include "cuda/launch.hpp"
 
@@ -31,23 +29,6 @@ inline std::int64_t grid_stride_blocks(const CudaDevice& device, const Kernel& k
   constexpr std::int64_t blocks_per_multiprocessor = 16;
   const std::int64_t most = blocks_per_multiprocessor * device.properties().multiprocessors;
   return std::clamp<std::int64_t>(ceil_div(work_items, kernel.shape().threads), 1, most);
-}
-
-/// What codegen throws becomes the library's error.
-template <class Make>
-auto with_codegen_errors(const CudaDevice& device, const Make& make) {
-  try {
-    return make();
-  } catch (const std::logic_error& error) {  // invalid_argument included; Error is none
-    fail(ErrorCode::unsupported, "no kernel serves this convolution on {}: {}", device.description(),
-         error.what());
-  }
-}
-
-/// The kernel of a helper step.
-template <class MakeSpec>
-const Kernel& helper_kernel(const PassRun& run, const MakeSpec& make_spec) {
-  return run.kernels.get(with_codegen_errors(run.device(), make_spec));
 }
 
 /// forward and grad_input: gathered rows times weights.

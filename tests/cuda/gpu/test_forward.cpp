@@ -93,8 +93,8 @@ TEST_CASE("every number of splits computes the reference's convolution") {
   const int splits = GENERATE(2, 3, 7, 16);
   const detail::GemmPass pass = detail::forward_pass(layer.arguments());
   const detail::ContextScope scope(layer.backend->cuda_device());
-  const auto problem =
-      detail::gemm_problem(layer.backend->cuda_device(), pass, Algorithm::masked_implicit_gemm_splitk);
+  const auto problem = detail::gemm_problem(detail::target_of(layer.backend->cuda_device()),
+                                            detail::shape_of(pass), Algorithm::masked_implicit_gemm_splitk);
   const detail::GemmChoice choice{.algorithm = Algorithm::masked_implicit_gemm_splitk,
                                   .spec = codegen::default_gemm(problem, codegen::OutputType::partial),
                                   .splits = splits};
@@ -113,8 +113,9 @@ TEST_CASE("explicit_gemm runs over several chunks of rows") {
 TEST_CASE("a kernel is loaded once, and a spec that cannot be built is refused") {
   Layer layer(100, 16, 16);
   const detail::ContextScope scope(layer.backend->cuda_device());
-  codegen::KernelSpec spec =
-      detail::choose_gemm(layer.backend->cuda_device(), detail::forward_pass(layer.arguments())).spec;
+  codegen::KernelSpec spec = detail::choose_gemm(detail::target_of(layer.backend->cuda_device()),
+                                                 detail::shape_of(detail::forward_pass(layer.arguments())))
+                                 .spec;
   CHECK(&layer.backend->kernels().get(spec) == &layer.backend->kernels().get(spec));
   spec.row_tile = 7;
   try {

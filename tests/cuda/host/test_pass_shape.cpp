@@ -1,0 +1,60 @@
+#include <catch2/catch_test_macros.hpp>
+
+#include "choice/pass_shape.hpp"
+
+using namespace flexgemm;
+using namespace flexgemm::detail;
+using codegen::KernelKind;
+
+namespace {
+
+const TargetDevice hopper{.architecture = codegen::parse_architecture("sm_90a"), .multiprocessors = 132};
+
+PassShape layer(std::int64_t rows, Algorithm algorithm = Algorithm::automatic) {
+  PassShape pass;
+  pass.in_channels = 64;
+  pass.out_channels = 64;
+  pass.volume = 27;
+  pass.dtype = DType::f16;
+  pass.algorithm = algorithm;
+  pass.rows = rows;
+  pass.pairs = 8 * rows;
+  return pass;
+}
+
+}  // namespace
+
+TEST_CASE("a choice obeys the pinned algorithm and names every kernel that its pass asks for") {
+  for (const Algorithm algorithm :
+       {Algorithm::explicit_gemm, Algorithm::implicit_gemm, Algorithm::implicit_gemm_splitk,
+        Algorithm::masked_implicit_gemm, Algorithm::masked_implicit_gemm_splitk}) {
+    CAPTURE(name(algorithm));
+    const PassShape pass = layer(100000, algorithm);
+    const GemmChoice choice = choose_gemm(hopper, pass);
+    CHECK(choice.algorithm == algorithm);
+    const bool split =
+        algorithm == Algorithm::implicit_gemm_splitk || algorithm == Algorithm::masked_implicit_gemm_splitk;
+    const std::vector<codegen::KernelSpec> kernels = kernels_of(hopper, pass, choice);
+    REQUIRE(kernels.size() == (split || algorithm == Algorithm::explicit_gemm ? 2U : 1U));
+    CHECK(kernels[0] == choice.spec);
+    CHECK((choice.splits > 1) == split);
+    if (split) CHECK(kernels[1].kind == KernelKind::reduce_partials);
+    if (algorithm == Algorithm::explicit_gemm) CHECK(kernels[1].kind == KernelKind::gather_rows);
+  }
+}
+
+TEST_CASE("left to the library, few rows take a split reduction and one offset none") {
+  CHECK(choose_gemm(hopper, layer(500)).algorithm == Algorithm::masked_implicit_gemm_splitk);
+  PassShape pointwise = layer(500);
+  pointwise.volume = 1;
+  CHECK(choose_gemm(hopper, pointwise).algorithm == Algorithm::implicit_gemm);
+}
+
+TEST_CASE("a choice with a bias keeps it for the kernel that finishes the rows") {
+  PassShape pass = layer(500);
+  pass.bias = codegen::BiasType::f32;
+  const std::vector<codegen::KernelSpec> kernels = kernels_of(hopper, pass, choose_gemm(hopper, pass));
+  REQUIRE(kernels.size() == 2);
+  CHECK(kernels[0].bias == codegen::BiasType::none);
+  CHECK(kernels[1].bias == codegen::BiasType::f32);
+}
