@@ -26,15 +26,20 @@ std::string shown(char character) {
   return "the byte " + std::to_string(static_cast<unsigned char>(character));
 }
 
+/// The canonical text may be longer than what was written: 1e9 becomes 1e+09.
+constexpr std::size_t canonical_growth = 4;
+
 class Parser {
  public:
-  Parser(std::string_view text, bool internal) : text_(text), words_(expression_words(internal)) {}
+  Parser(std::string_view text, bool internal)
+      : text_(text),
+        most_(internal ? canonical_growth * Expression::max_length : Expression::max_length),
+        words_(expression_words(internal)) {}
 
   std::vector<Expression::Node> parse() {
-    if (text_.size() > Expression::max_length) {
-      throw ExpressionError(Expression::max_length + 1,
-                            "it has " + std::to_string(text_.size()) + " characters; at most " +
-                                std::to_string(Expression::max_length) + " are allowed");
+    if (text_.size() > most_) {
+      throw ExpressionError(most_ + 1, "it has " + std::to_string(text_.size()) + " characters; at most " +
+                                           std::to_string(most_) + " are allowed");
     }
     const Kind kind = expression();
     skip_spaces();
@@ -227,6 +232,7 @@ class Parser {
   }
 
   std::string_view text_;
+  std::size_t most_;
   std::vector<Word> words_;
   std::size_t at_ = 0;
   int depth_ = 0;

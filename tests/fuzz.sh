@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fuzzes the scan readers with libFuzzer, one program a format, all cores.
+# Fuzzes the scan readers and the epilogue grammar with libFuzzer, one program a format, all cores.
 # Usage: tests/fuzz.sh [seconds for each format, default 60]
 # Exit status: 0 nothing found, 1 a finding (its input stays in build/fuzz/findings), 2 bad usage.
 set -euo pipefail
@@ -11,7 +11,7 @@ if [[ ! $seconds =~ ^[1-9][0-9]*$ || $# -gt 1 ]]; then
 fi
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build=$root/build/fuzz
-formats=(npy npz ply pcd bin)
+formats=(npy npz ply pcd bin expression)
 
 as_root() { if [[ $(id -u) -eq 0 ]]; then "$@"; else sudo "$@"; fi; }
 

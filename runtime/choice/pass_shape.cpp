@@ -79,6 +79,7 @@ codegen::GemmProblem gemm_problem(const TargetDevice& device, const PassShape& p
   problem.weight_alignment = pass.second_alignment;
   problem.output_alignment = pass.output_alignment;
   problem.bias = pass.bias;
+  problem.epilogue = pass.epilogue;
   if (is_split(algorithm)) problem.output_alignment = 16;  // partials lie in the library's own memory
   if (algorithm == Algorithm::explicit_gemm) {
     problem.feats_alignment = 16;  // so do gathered rows

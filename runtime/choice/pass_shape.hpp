@@ -2,6 +2,7 @@
 
 #include <compare>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include <flexgemm/conv3d.hpp>
@@ -31,12 +32,13 @@ struct PassShape {
   std::int64_t rows = 0;
   std::int64_t pairs = 0;
   /// Largest power of two, at most 16, that divides a pointer: of the operand whose rows are gathered, of the
-  /// one that they meet, and of the result.
+  /// one that they meet, and of the result (and the residual, which is read like it).
   int first_alignment = 16;
   int second_alignment = 16;
   int output_alignment = 16;
   codegen::BiasType bias = codegen::BiasType::none;
   DType output_dtype = DType::f32;  ///< of grad_weight: f32 or the storage type
+  std::string epilogue{};           ///< of forward, as in KernelSpec
 
   friend auto operator<=>(const PassShape&, const PassShape&) = default;
 };

@@ -8,6 +8,8 @@
 #include <flexgemm/context.hpp>
 #include <flexgemm/tuning.hpp>
 
+#include "core/prepared_epilogue.hpp"
+
 namespace flexgemm::detail {
 
 /// What every backend's neighbor map has in common. Backends derive from it and add their own layouts.
@@ -52,6 +54,7 @@ struct ForwardArguments {
   const void* bias;  // nullptr: none
   DType bias_dtype;
   void* out;
+  EpilogueArguments epilogue{};
 };
 
 struct BackwardArguments {

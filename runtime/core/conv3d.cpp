@@ -54,10 +54,39 @@ void require_disjoint_gradients(const ConstTensorView& grad_out, const ConstTens
   }
 }
 
+/// An operand of the epilogue is there exactly if the epilogue reads it.
+void require_presence(const char* what, const ConstTensorView& view, bool read,
+                      const PreparedEpilogue* epilogue) {
+  if (view.present() == read) return;
+  const std::string text = epilogue == nullptr ? "none" : epilogue->text;
+  fail(ErrorCode::invalid_argument,
+       "{} is {}, but the convolution's epilogue (Conv3dOptions::epilogue: {}) {} it", what,
+       read ? "absent" : "given", text, read ? "reads" : "does not read");
+}
+
+void require_operands(const EpilogueOperands& operands, const PreparedEpilogue* epilogue, const Shape& out,
+                      DType dtype) {
+  const Shape channels{out[1]};
+  const bool scaled = epilogue != nullptr && epilogue->reads_scale_shift;
+  if (epilogue != nullptr && epilogue->is_formula)
+    require_presence("bias", operands.bias, epilogue->reads_bias, epilogue);
+  require_presence("residual", operands.residual, epilogue != nullptr && epilogue->reads_residual, epilogue);
+  require_presence("scale", operands.scale, scaled, epilogue);
+  require_presence("shift", operands.shift, scaled, epilogue);
+  if (operands.bias.present()) require_tensor_or_float("bias", operands.bias, channels, dtype);
+  if (operands.residual.present()) require_tensor("residual", operands.residual, out, dtype);
+  if (scaled) {
+    require_tensor("scale", operands.scale, channels, DType::f32);
+    require_tensor("shift", operands.shift, channels, DType::f32);
+  }
+}
+
 }  // namespace
 
-Conv3d::Conv3d(std::shared_ptr<Backend> backend, const Conv3dOptions& options) noexcept
-    : backend_(std::move(backend)), options_(options) {}
+Conv3d::Conv3d(std::shared_ptr<Backend> backend, Conv3dOptions options)
+    : backend_(std::move(backend)),
+      options_(std::move(options)),
+      epilogue_(prepare_epilogue(options_.epilogue)) {}
 
 const Conv3dOptions& Conv3d::options() const { return options_; }
 
@@ -94,29 +123,49 @@ KernelChoice Conv3d::choice(const NeighborMap& map, Op op) const {
 
 void Conv3d::forward(const NeighborMap& map, const ConstTensorView& feats, const ConstTensorView& weight,
                      const ConstTensorView& bias, const TensorView& out, Stream stream) const {
+  forward(map, feats, weight, out, EpilogueOperands{.bias = bias}, stream);
+}
+
+void Conv3d::forward(const NeighborMap& map, const ConstTensorView& feats, const ConstTensorView& weight,
+                     const TensorView& out, const EpilogueOperands& operands, Stream stream) const {
   check_map(map);
   const DType dtype = options_.dtype;
   require_tensor("feats", feats, {map.rows(), options_.in_channels}, dtype);
   require_tensor("weight", weight, weight_shape(options_), dtype);
-  if (bias.present()) require_tensor_or_float("bias", bias, {options_.out_channels}, dtype);
+  require_operands(operands, epilogue_, {map.rows(), options_.out_channels}, dtype);
   require_tensor("out", out, {map.rows(), options_.out_channels}, dtype);
   require_disjoint("out", out, "feats", feats);
   require_disjoint("out", out, "weight", weight);
-  if (bias.present()) require_disjoint("out", out, "bias", bias);
+  for (const auto& [what, view] :
+       {std::pair{"bias", &operands.bias}, std::pair{"residual", &operands.residual},
+        std::pair{"scale", &operands.scale}, std::pair{"shift", &operands.shift}}) {
+    if (view->present()) require_disjoint("out", out, what, *view);
+  }
   if (map.rows() == 0) return;
   backend_->forward({.conv = &options_,
                      .map = map.data_.get(),
                      .feats = feats.data,
                      .weight = weight.data,
-                     .bias = bias.present() ? bias.data : nullptr,
-                     .bias_dtype = storage_type(bias.dtype),
-                     .out = out.data},
+                     .bias = operands.bias.data,
+                     .bias_dtype = storage_type(operands.bias.dtype),
+                     .out = out.data,
+                     .epilogue = {.epilogue = epilogue_,
+                                  .residual = operands.residual.data,
+                                  .scale = static_cast<const float*>(operands.scale.data),
+                                  .shift = static_cast<const float*>(operands.shift.data)}},
                     stream);
 }
 
 void Conv3d::backward(const NeighborMap& map, const ConstTensorView& grad_out, const ConstTensorView& feats,
                       const ConstTensorView& weight, const Gradients& gradients, Stream stream) const {
   check_map(map);
+  if (epilogue_ != nullptr) {
+    fail(ErrorCode::unsupported,
+         "backward does not differentiate the epilogue {}; use a convolution without one and the gradient of "
+         "its "
+         "sums",
+         epilogue_->text);
+  }
   const DType dtype = options_.dtype;
   const Shape feats_shape{map.rows(), options_.in_channels};
   require_tensor("grad_out", grad_out, {map.rows(), options_.out_channels}, dtype);

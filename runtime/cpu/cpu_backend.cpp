@@ -79,7 +79,8 @@ class CpuBackend final : public Backend {
                 .weight = arguments.weight,
                 .bias = arguments.bias,
                 .bias_dtype = arguments.bias_dtype,
-                .output = arguments.out},
+                .output = arguments.out,
+                .epilogue = arguments.epilogue},
                plan);
   }
 

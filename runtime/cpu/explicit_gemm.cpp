@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "cpu/dense_gemm.hpp"
+#include "cpu/finish_row.hpp"
 #include "cpu/host_buffer.hpp"
 #include "cpu/storage.hpp"
 
@@ -76,9 +77,7 @@ void store_chunk(CpuDevice& device, const GatherProblem& problem, std::int64_t f
   device.pool.parallel_for(divide_up(count, rows_per_task), [&](std::int64_t task, int) {
     const std::int64_t end = std::min(count, (task + 1) * rows_per_task);
     for (std::int64_t i = task * rows_per_task; i < end; ++i) {
-      float* row = products + i * columns;
-      for (std::int64_t c = 0; c < columns; ++c) row[c] += bias[static_cast<std::size_t>(c)];
-      store_elements(device.kernels, problem.output, problem.storage, (first + i) * columns, columns, row);
+      finish_row(device.kernels, problem, bias.data(), first + i, 0, columns, products + i * columns);
     }
   });
 }

@@ -4,6 +4,7 @@
 #include <array>
 #include <vector>
 
+#include "cpu/finish_row.hpp"
 #include "cpu/host_buffer.hpp"
 #include "cpu/packed_weights.hpp"
 #include "cpu/storage.hpp"
@@ -162,12 +163,7 @@ class GatherGemm {
       std::copy(sums, sums + columns, partials_.data() + start);
       return;
     }
-    if (problem_.bias != nullptr) {
-      const float* bias = bias_.data() + first_column;
-      for (std::int64_t c = 0; c < columns; ++c) sums[c] += bias[c];
-    }
-    store_elements(device_.kernels, problem_.output, problem_.storage,
-                   row * problem_.out_channels + first_column, columns, sums);
+    finish_row(device_.kernels, problem_, bias_.data(), row, first_column, columns, sums);
   }
 
   void add_partials() {
@@ -182,8 +178,7 @@ class GatherGemm {
           const float* addend = sums + part * part_size;
           for (std::int64_t c = 0; c < columns; ++c) sums[c] += addend[c];
         }
-        for (std::int64_t c = 0; c < columns; ++c) sums[c] += bias_[static_cast<std::size_t>(c)];
-        store_elements(device_.kernels, problem_.output, problem_.storage, row * columns, columns, sums);
+        finish_row(device_.kernels, problem_, bias_.data(), row, 0, columns, sums);
       }
     });
   }

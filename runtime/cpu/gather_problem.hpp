@@ -4,6 +4,7 @@
 
 #include <flexgemm/conv3d.hpp>
 
+#include "core/prepared_epilogue.hpp"
 #include "cpu/cpu_map.hpp"
 
 namespace flexgemm::detail {
@@ -21,6 +22,7 @@ struct GatherProblem {
   const void* bias;    ///< [out_channels] or nullptr
   DType bias_dtype;
   void* output;  ///< [rows, out_channels]
+  EpilogueArguments epilogue{};
 
   std::int64_t rows() const noexcept { return map->rows; }
   int volume() const noexcept { return map->volume(); }

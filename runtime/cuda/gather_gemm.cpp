@@ -23,8 +23,12 @@ struct GatherGemm {
   const GemmChoice& choice() const { return run.choice; }
 };
 
+/// `first_row` is the output row, and the residual's, that row 0 of the layout stands for.
 void launch_gemm(const GatherGemm& gemm, const Kernel& kernel, const TileLayout& layout, const void* feats,
-                 void* output, std::int64_t rows) {
+                 void* output, std::int64_t rows, std::int64_t first_row = 0) {
+  const EpilogueArguments& epilogue = gemm.run.pass.epilogue;
+  const auto* residual = static_cast<const std::byte*>(epilogue.residual);
+  if (residual != nullptr) residual += first_row * gemm.out_channels * gemm.run.element_bytes();
   const ImplicitGemmParameters parameters{
       .feats = feats,
       .weight = gemm.weight,
@@ -35,6 +39,9 @@ void launch_gemm(const GatherGemm& gemm, const Kernel& kernel, const TileLayout&
       .step_offset = layout.step_offset.data(),
       .step_rows = layout.step_rows.data(),
       .tile_order = layout.tile_order.data(),
+      .residual = residual,
+      .scale = epilogue.scale,
+      .shift = epilogue.shift,
       .rows = rows,
       .tiles = static_cast<std::int32_t>(layout.tiles),
       .splits = gemm.choice().splits};
@@ -59,6 +66,9 @@ void run_split(const GatherGemm& gemm, const Kernel& kernel, const TileLayout& l
   const ReducePartialsParameters parameters{.partials = partials.data(),
                                             .bias = run.pass.bias,
                                             .output = run.pass.output,
+                                            .residual = run.pass.epilogue.residual,
+                                            .scale = run.pass.epilogue.scale,
+                                            .shift = run.pass.epilogue.shift,
                                             .rows = run.rows(),
                                             .splits = splits,
                                             .unused = 0};
@@ -95,7 +105,7 @@ void run_explicit(const GatherGemm& gemm, const Kernel& kernel) {
     const TileLayout& layout = run.pass.map->layout(
         {.kind = LayoutKind::identity, .row_tile = kernel.spec().row_tile, .rows = rows}, run.stream);
     auto* output = static_cast<std::byte*>(run.pass.output) + first * gemm.out_channels * run.element_bytes();
-    launch_gemm(gemm, kernel, layout, gathered.data(), output, rows);
+    launch_gemm(gemm, kernel, layout, gathered.data(), output, rows, first);
   }
 }
 

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstdint>
 
 #include "core/fail.hpp"
@@ -22,6 +23,11 @@ int alignment_of(const void* pointer) {
   int alignment = 16;
   while (address % static_cast<std::uintptr_t>(alignment) != 0) alignment /= 2;
   return alignment;
+}
+
+/// Of the output and of the residual, which is read in the same vectors.
+int output_alignment(const GemmPass& pass) {
+  return std::min(alignment_of(pass.output), alignment_of(pass.epilogue.residual));
 }
 
 codegen::BiasType bias_type(const GemmPass& pass) {
@@ -56,9 +62,10 @@ PassShape shape_of(const GemmPass& pass) {
           .pairs = pass.map->pairs(),
           .first_alignment = alignment_of(first_operand(pass)),
           .second_alignment = alignment_of(second_operand(pass)),
-          .output_alignment = alignment_of(pass.output),
+          .output_alignment = output_alignment(pass),
           .bias = bias_type(pass),
-          .output_dtype = pass.output_dtype};
+          .output_dtype = pass.output_dtype,
+          .epilogue = pass.epilogue.epilogue == nullptr ? std::string() : pass.epilogue.epilogue->text};
 }
 
 GemmChoice ChoiceCache::get(const CudaDevice& device, const GemmPass& pass) {

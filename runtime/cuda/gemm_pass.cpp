@@ -7,7 +7,9 @@ namespace flexgemm::detail {
 
 const CudaMap& cuda_map(const MapData& map) { return static_cast<const CudaMap&>(map); }
 
-GemmPass pass_without_tensors(const Conv3dOptions& conv, const CudaMap& map, Op op) {
+namespace {
+
+GemmPass bare_pass(const Conv3dOptions& conv, const CudaMap& map, Op op) {
   GemmPass pass;
   pass.op = op;
   pass.conv = &conv;
@@ -16,18 +18,27 @@ GemmPass pass_without_tensors(const Conv3dOptions& conv, const CudaMap& map, Op 
   return pass;
 }
 
+}  // namespace
+
+GemmPass pass_without_tensors(const Conv3dOptions& conv, const CudaMap& map, Op op) {
+  GemmPass pass = bare_pass(conv, map, op);
+  if (op == Op::forward) pass.epilogue.epilogue = prepare_epilogue(conv.epilogue);
+  return pass;
+}
+
 GemmPass forward_pass(const ForwardArguments& arguments) {
-  GemmPass pass = pass_without_tensors(*arguments.conv, cuda_map(*arguments.map), Op::forward);
+  GemmPass pass = bare_pass(*arguments.conv, cuda_map(*arguments.map), Op::forward);
   pass.feats = arguments.feats;
   pass.weight = arguments.weight;
   pass.bias = arguments.bias;
   pass.bias_dtype = arguments.bias_dtype;
   pass.output = arguments.out;
+  pass.epilogue = arguments.epilogue;
   return pass;
 }
 
 GemmPass grad_input_pass(const BackwardArguments& arguments) {
-  GemmPass pass = pass_without_tensors(*arguments.conv, cuda_map(*arguments.map), Op::grad_input);
+  GemmPass pass = bare_pass(*arguments.conv, cuda_map(*arguments.map), Op::grad_input);
   pass.grad_out = arguments.grad_out;
   pass.weight = arguments.weight;
   pass.output = arguments.grad_input;
@@ -35,7 +46,7 @@ GemmPass grad_input_pass(const BackwardArguments& arguments) {
 }
 
 GemmPass grad_weight_pass(const BackwardArguments& arguments) {
-  GemmPass pass = pass_without_tensors(*arguments.conv, cuda_map(*arguments.map), Op::grad_weight);
+  GemmPass pass = bare_pass(*arguments.conv, cuda_map(*arguments.map), Op::grad_weight);
   pass.grad_out = arguments.grad_out;
   pass.feats = arguments.feats;
   pass.output = arguments.grad_weight;

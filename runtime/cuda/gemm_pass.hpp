@@ -26,6 +26,7 @@ struct GemmPass {
   void* output = nullptr;           ///< forward [N, Co], grad_input [N, Ci], grad_weight [Co, V, Ci]
   DType output_dtype = DType::f32;  ///< of grad_weight: f32 or the storage type
   bool accumulate = false;          ///< grad_weight: add to what output holds
+  EpilogueArguments epilogue{};     ///< forward
 };
 
 /// The map as the CUDA backend made it.

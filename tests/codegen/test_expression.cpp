@@ -127,6 +127,14 @@ TEST_CASE("a canonical text reads back as the same nodes") {
   CHECK(to_string(second) == to_string(first));
 }
 
+TEST_CASE("the canonical text of the longest expressions reads back, though it is longer") {
+  std::string text = "1e9";
+  while (text.size() + 4 <= Expression::max_length) text += "+1e9";
+  const Expression expression = Expression::parse(text);
+  CHECK(to_string(expression).size() > Expression::max_length);
+  CHECK(Expression::parse(to_string(expression), true).nodes() == expression.nodes());
+}
+
 TEST_CASE("what is no expression is refused, with the place and the reason") {
   struct Case {
     std::string text;

@@ -23,5 +23,13 @@ int main(int argument_count, char** arguments) {
       return 1;
     }
   }
+  const std::filesystem::path folder = std::filesystem::path(arguments[1]) / "expression";
+  std::filesystem::create_directories(folder);
+  int number = 0;
+  for (const char* text :
+       {"relu((acc+bias)*scale+shift+residual)", "acc < 0 ? -acc : fma(acc, 2.5e-1f, channel)",
+        "leaky_relu(min(acc,max(bias,1)),.1)", "gelu(acc)*sigmoid(-residual)/sqrt(abs(acc))"}) {
+    std::ofstream(folder / std::to_string(number++)) << text;
+  }
   return 0;
 }

@@ -10,6 +10,8 @@
 
 #include <fmt/format.h>
 
+#include "op/fused.hpp"
+
 namespace flexgemm::op_test {
 
 namespace {
@@ -62,6 +64,15 @@ Factor pick(int Case::*member, int first, int second) {
   return {2, [=](Case& problem, int level) { problem.*member = level == 0 ? first : second; }};
 }
 
+/// The epilogue; an expression decides by itself whether there is a bias.
+Factor fused() {
+  return {static_cast<int>(all_fused().size()), [](Case& problem, int level) {
+            const Fused& chosen = all_fused()[static_cast<std::size_t>(level)];
+            problem.fused = level;
+            if (!chosen.epilogue.formula.empty()) problem.bias = chosen.names_bias;
+          }};
+}
+
 Factor algorithm_and_dtype() {
   return {static_cast<int>(all_algorithms.size() * all_dtypes.size()), [](Case& problem, int level) {
             problem.algorithm = all_algorithms[static_cast<std::size_t>(level) / all_dtypes.size()];
@@ -88,6 +99,7 @@ std::vector<Factor> factors_of(Subject subject) {
               dilation,
               batch,
               flag(&Case::bias),
+              fused(),
               flag(&Case::float_companion),
               flag(&Case::unaligned),
               algorithm_and_dtype()};
@@ -188,7 +200,10 @@ std::string to_string(const Case& problem) {
   text += fmt::format(" kernel={}x{}x{} dilation={} batch={} N={}", problem.kernel.x, problem.kernel.y,
                       problem.kernel.z, problem.dilation, problem.batch, problem.rows);
   const char* companion = problem.float_companion ? "f32" : name(storage_type(problem.dtype));
-  if (problem.subject == Subject::forward) text += fmt::format(" bias={}", problem.bias ? companion : "none");
+  if (problem.subject == Subject::forward) {
+    text += fmt::format(" bias={} epilogue={}", problem.bias ? companion : "none",
+                        all_fused()[static_cast<std::size_t>(problem.fused)].name);
+  }
   if (problem.subject == Subject::grad_weight || problem.subject == Subject::grad_bias)
     text += fmt::format(" gradient={}", companion);
   if (problem.accumulate) text += " accumulate";

@@ -27,6 +27,7 @@ struct Case {
   int batch = 1;
   std::int64_t rows = 0;
   bool bias = false;             ///< forward: add a bias
+  int fused = 0;                 ///< forward: which of all_fused()
   bool accumulate = false;       ///< gradients: add to random content
   bool float_companion = false;  ///< the bias, or the weight or bias gradient, is f32 whatever `dtype` is
   bool together = false;         ///< ask for all three gradients in the same call

@@ -1,5 +1,6 @@
 #include <cmath>
 
+#include "op/fused.hpp"
 #include "op/runner.hpp"
 
 namespace flexgemm::op_test {
@@ -54,7 +55,9 @@ Problem::Problem(const Context& context, const Scene& scene, const Case& problem
                             .out_channels = problem.out_channels,
                             .kernel = problem.kernel,
                             .dtype = problem.dtype,
-                            .algorithm = problem.algorithm})) {
+                            .algorithm = problem.algorithm,
+                            .epilogue = all_fused()[static_cast<std::size_t>(problem.fused)].epilogue})) {
+  const Epilogue& epilogue = conv_.options().epilogue;
   const std::int64_t ci = case_.in_channels;
   const std::int64_t co = case_.out_channels;
   const Extent3 kernel = case_.kernel;
@@ -71,6 +74,11 @@ Problem::Problem(const Context& context, const Scene& scene, const Case& problem
     make(weight_, device_weight_, case_.dtype, {co, kernel.x, kernel.y, kernel.z, ci}, weight_deviation, 1);
   if (case_.subject == Subject::forward && case_.bias)
     make(bias_, device_bias_, case_.float_companion ? DType::f32 : case_.dtype, {co}, 1.0, 2);
+  if (epilogue.residual) make(residual_, device_residual_, case_.dtype, {case_.rows, co}, 1.0, 5);
+  if (epilogue.scale_shift) {
+    make(scale_, device_scale_, DType::f32, {co}, 1.0, 6);
+    make(shift_, device_shift_, DType::f32, {co}, 1.0, 7);
+  }
   if (case_.subject != Subject::forward)
     make(grad_out_, device_grad_out_, case_.dtype, {case_.rows, co}, 1.0, 3);
   make_outputs(seed * 16 + 4);
@@ -137,7 +145,11 @@ void Problem::launch() {
     return tensor ? ConstTensorView(tensor->view()) : ConstTensorView();
   };
   if (case_.subject == Subject::forward) {
-    conv_.forward(scene_.map, view(device_feats_), view(device_weight_), view(device_bias_), output_->view());
+    conv_.forward(scene_.map, view(device_feats_), view(device_weight_), output_->view(),
+                  {.bias = view(device_bias_),
+                   .residual = view(device_residual_),
+                   .scale = view(device_scale_),
+                   .shift = view(device_shift_)});
   } else {
     conv_.backward(scene_.map, view(device_grad_out_), view(device_feats_), view(device_weight_),
                    gradients());

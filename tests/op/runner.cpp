@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "op/fused.hpp"
 #include "op/random.hpp"
 #include "op/submap.hpp"
 
@@ -65,18 +66,37 @@ std::vector<std::int64_t> rows_to_check(const Scene& scene, const Case& problem,
   return sample_of(problem.rows, static_cast<std::int64_t>(affordable), seed);
 }
 
+/// Applies the case's epilogue to the sums of the chosen output rows.
+void finish_expected(const Problem& problem, const Case& parameters, const std::vector<std::int64_t>& rows,
+                     std::vector<double>& sums) {
+  const Fused& fused = all_fused()[static_cast<std::size_t>(parameters.fused)];
+  const std::int64_t columns = parameters.out_channels;
+  const auto value = [](const HostTensor& tensor, std::int64_t index) {
+    return tensor.elements() == 0 ? 0.0 : tensor.at(index);
+  };
+  for (std::size_t i = 0; i < sums.size(); ++i) {
+    const auto channel = static_cast<std::int64_t>(i) % columns;
+    const std::int64_t row = rows[i / static_cast<std::size_t>(columns)];
+    sums[i] = fused.expected({.acc = sums[i],
+                              .bias = value(problem.bias(), channel),
+                              .residual = value(problem.residual(), row * columns + channel),
+                              .scale = value(problem.scale(), channel),
+                              .shift = value(problem.shift(), channel),
+                              .channel = static_cast<double>(channel)});
+  }
+}
+
 Comparison compare_forward(const Problem& problem, const Scene& scene, const Case& parameters,
                            const HostTensor& output, std::uint64_t seed) {
   const std::vector<std::int64_t> rows = rows_to_check(scene, parameters, seed);
   const Submap submap = submap_of_outputs(scene.reference_map(), rows);
   const std::vector<double> feats = decode_rows(problem.feats(), submap.inputs, submap.rows);
   const std::vector<double> weight = decode(problem.weight());
-  const std::vector<double> bias = decode(problem.bias());
   Comparison comparison;
-  comparison.expected =
-      reference::forward(submap.view(), feats.data(), weight.data(), parameters.bias ? bias.data() : nullptr,
-                         parameters.in_channels, parameters.out_channels);
+  comparison.expected = reference::forward(submap.view(), feats.data(), weight.data(), nullptr,
+                                           parameters.in_channels, parameters.out_channels);
   comparison.expected.resize(rows.size() * static_cast<std::size_t>(parameters.out_channels));
+  finish_expected(problem, parameters, rows, comparison.expected);
   comparison.result = decode_rows(output, rows, static_cast<std::int64_t>(rows.size()));
   return comparison;
 }

@@ -42,6 +42,10 @@ class Problem {
   const HostTensor& feats() const noexcept { return feats_; }
   const HostTensor& weight() const noexcept { return weight_; }
   const HostTensor& bias() const noexcept { return bias_; }
+  /// The epilogue's operands; empty where it reads none.
+  const HostTensor& residual() const noexcept { return residual_; }
+  const HostTensor& scale() const noexcept { return scale_; }
+  const HostTensor& shift() const noexcept { return shift_; }
   const HostTensor& grad_out() const noexcept { return grad_out_; }
   /// What the output held before the op, where the op adds to it.
   const HostTensor& initial() const noexcept { return initial_; }
@@ -54,8 +58,9 @@ class Problem {
   const Scene& scene_;
   Case case_;
   Conv3d conv_;
-  HostTensor feats_, weight_, bias_, grad_out_, initial_;
-  std::optional<DeviceTensor> device_feats_, device_weight_, device_bias_, device_grad_out_;
+  HostTensor feats_, weight_, bias_, residual_, scale_, shift_, grad_out_, initial_;
+  std::optional<DeviceTensor> device_feats_, device_weight_, device_bias_, device_residual_, device_scale_,
+      device_shift_, device_grad_out_;
   std::optional<DeviceTensor> output_;
   std::vector<DeviceTensor> other_outputs_;  ///< of a call that computes all gradients
 };

@@ -7,6 +7,7 @@
 
 #include <flexgemm/device.hpp>
 #include <flexgemm/dtype.hpp>
+#include <flexgemm/epilogue.hpp>
 #include <flexgemm/export.hpp>
 #include <flexgemm/neighbor_map.hpp>
 #include <flexgemm/tensor_view.hpp>
@@ -15,7 +16,8 @@ namespace flexgemm {
 
 namespace detail {
 class Backend;
-}
+struct PreparedEpilogue;
+}  // namespace detail
 struct TuneRequest;
 struct TuneReport;
 
@@ -46,6 +48,7 @@ struct Conv3dOptions {
   Extent3 kernel{3, 3, 3};        ///< taps along each axis, 1 to 7; must equal the map's
   DType dtype = DType::f32;       ///< f32, tf32 (float storage), f16 or bf16
   Algorithm algorithm = Algorithm::automatic;
+  Epilogue epilogue{};  ///< what forward does to a finished sum; nothing by default
 };
 
 /// Gradients to compute; an absent view is skipped.
@@ -87,8 +90,14 @@ class FLEXGEMM_API Conv3d {
   void forward(const NeighborMap& map, const ConstTensorView& feats, const ConstTensorView& weight,
                const ConstTensorView& bias, const TensorView& out, Stream stream = {}) const;
 
-  /// Computes any subset of the gradients. `feats` may be absent if the weight gradient is not asked for,
-  /// `weight` if the input gradient is not. Errors and asynchrony as in `forward`.
+  /// The same with the operands of the convolution's epilogue: exactly those that it reads. One that is
+  /// missing, or that the epilogue does not read, is an Error{invalid_argument}.
+  void forward(const NeighborMap& map, const ConstTensorView& feats, const ConstTensorView& weight,
+               const TensorView& out, const EpilogueOperands& operands, Stream stream = {}) const;
+
+  /// Computes any subset of the gradients, of a convolution without an epilogue: with one it throws
+  /// Error{unsupported}, because the epilogue is not differentiated. `feats` may be absent if the weight
+  /// gradient is not asked for, `weight` if the input gradient is not. Errors and asynchrony as in `forward`.
   void backward(const NeighborMap& map, const ConstTensorView& grad_out, const ConstTensorView& feats,
                 const ConstTensorView& weight, const Gradients& gradients, Stream stream = {}) const;
 
@@ -104,10 +113,11 @@ class FLEXGEMM_API Conv3d {
 
  private:
   friend class Context;
-  Conv3d(std::shared_ptr<detail::Backend> backend, const Conv3dOptions& options) noexcept;
+  Conv3d(std::shared_ptr<detail::Backend> backend, Conv3dOptions options);
   void check_map(const NeighborMap& map) const;
   std::shared_ptr<detail::Backend> backend_;
   Conv3dOptions options_;
+  const detail::PreparedEpilogue* epilogue_ = nullptr;  // null: none
 };
 
 }  // namespace flexgemm

@@ -7,6 +7,7 @@
 #include <flexgemm/conv3d.hpp>        // IWYU pragma: export
 #include <flexgemm/device.hpp>        // IWYU pragma: export
 #include <flexgemm/dtype.hpp>         // IWYU pragma: export
+#include <flexgemm/epilogue.hpp>      // IWYU pragma: export
 #include <flexgemm/error.hpp>         // IWYU pragma: export
 #include <flexgemm/half.hpp>          // IWYU pragma: export
 #include <flexgemm/log.hpp>           // IWYU pragma: export
