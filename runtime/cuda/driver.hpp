@@ -19,6 +19,7 @@ namespace flexgemm::detail {
   X(cuDeviceGetAttribute)            \
   X(cuDevicePrimaryCtxRetain)        \
   X(cuDevicePrimaryCtxRelease)       \
+  X(cuCtxGetCurrent)                 \
   X(cuCtxPushCurrent)                \
   X(cuCtxPopCurrent)                 \
   X(cuCtxGetDevice)                  \
@@ -34,6 +35,7 @@ namespace flexgemm::detail {
   X(cuMemAllocHost)                  \
   X(cuMemFreeHost)                   \
   X(cuMemcpyHtoDAsync)               \
+  X(cuMemsetD32Async)                \
   X(cuMemcpyDtoHAsync)               \
   X(cuStreamCreate)                  \
   X(cuStreamDestroy)                 \

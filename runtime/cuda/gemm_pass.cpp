@@ -55,14 +55,15 @@ GemmPass grad_weight_pass(const BackwardArguments& arguments) {
   return pass;
 }
 
-void run_pass(KernelCache& kernels, const GemmPass& pass, const GemmChoice& choice, Stream stream) {
+void run_pass(KernelCache& kernels, const GemmPass& pass, const GemmChoice& choice,
+              const LaunchTarget& target) {
   if (choice.algorithm == Algorithm::automatic) {
     fail(ErrorCode::internal, "a {} pass was started before its algorithm was chosen", name(pass.op));
   }
   if (pass.map->rows == 0) return;
-  pass.map->wait_ready(stream);
-  run_gather_gemm({kernels, pass, choice, stream});
-  pass.map->record_use(stream);
+  pass.map->wait_ready(target);
+  run_gather_gemm({kernels, pass, choice, target});
+  if (target.recorder() == nullptr) pass.map->record_use(target);
 }
 
 }  // namespace flexgemm::detail

@@ -58,7 +58,9 @@ class ChoiceCache {
 
 /// Enqueues a pass by the given choice with all its steps: gathers, transposes, GEMM, reduction. What the
 /// backend, the tuner, tests and benchmarks run. `choice.spec` must be made for gemm_problem() of its shape.
-/// The device's context must be current. Workspace comes from the device's memory in stream order.
-void run_pass(KernelCache& kernels, const GemmPass& pass, const GemmChoice& choice, Stream stream);
+/// The device's context must be current. Workspace comes from the device's memory in stream order. With a
+/// recording as the target, the pass is written down, and what the map lacks for it is built on the stream.
+void run_pass(KernelCache& kernels, const GemmPass& pass, const GemmChoice& choice,
+              const LaunchTarget& target);
 
 }  // namespace flexgemm::detail

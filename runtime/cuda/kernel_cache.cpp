@@ -66,7 +66,7 @@ void Kernel::find_function() {
 
 Kernel::~Kernel() { driver().cuModuleUnload(module_); }
 
-void Kernel::launch_with(std::int64_t blocks_x, std::int64_t blocks_y, void* argument, Stream stream) const {
+void Kernel::require_grid(std::int64_t blocks_x, std::int64_t blocks_y) const {
   constexpr std::int64_t most_x = std::numeric_limits<std::int32_t>::max();
   constexpr std::int64_t most_y = 65535;
   if (blocks_x < 1 || blocks_x > most_x || blocks_y < 1 || blocks_y > most_y) {
@@ -74,6 +74,18 @@ void Kernel::launch_with(std::int64_t blocks_x, std::int64_t blocks_y, void* arg
          "the kernel {} would need a grid of {} x {} blocks; 1 x 1 to {} x {} can be launched",
          codegen::to_string(spec_), blocks_x, blocks_y, most_x, most_y);
   }
+}
+
+void Kernel::record(std::int64_t blocks_x, std::int64_t blocks_y, const void* parameters, std::size_t bytes,
+                    PassRecorder& recorder) const {
+  require_grid(blocks_x, blocks_y);
+  recorder.record_launch(function_, static_cast<std::uint32_t>(blocks_x),
+                         static_cast<std::uint32_t>(blocks_y), static_cast<std::uint32_t>(shape_.threads),
+                         static_cast<std::uint32_t>(shape_.shared_bytes), parameters, bytes);
+}
+
+void Kernel::launch_with(std::int64_t blocks_x, std::int64_t blocks_y, void* argument, Stream stream) const {
+  require_grid(blocks_x, blocks_y);
   if (verbosity() >= 2) {
     log(2, "launch {} grid {}x{} threads {} shared {}", codegen::to_string(spec_), blocks_x, blocks_y,
         shape_.threads, shape_.shared_bytes);

@@ -13,6 +13,7 @@
 #include "codegen/emit.hpp"
 #include "codegen/kernel_spec.hpp"
 #include "cuda/cuda_device.hpp"
+#include "cuda/pass_program.hpp"
 
 namespace flexgemm::detail {
 
@@ -39,7 +40,21 @@ class Kernel {
     launch_with(blocks_x, blocks_y, &argument, stream);
   }
 
+  /// The same, or a note of it where the target is a recording.
+  template <class Parameters>
+  void launch(std::int64_t blocks_x, std::int64_t blocks_y, const Parameters& parameters,
+              const LaunchTarget& target) const {
+    if (target.recorder() == nullptr) {
+      launch(blocks_x, blocks_y, parameters, static_cast<Stream>(target));
+    } else {
+      record(blocks_x, blocks_y, &parameters, sizeof(parameters), *target.recorder());
+    }
+  }
+
  private:
+  void require_grid(std::int64_t blocks_x, std::int64_t blocks_y) const;
+  void record(std::int64_t blocks_x, std::int64_t blocks_y, const void* parameters, std::size_t bytes,
+              PassRecorder& recorder) const;
   void launch_with(std::int64_t blocks_x, std::int64_t blocks_y, void* argument, Stream stream) const;
   void find_function();
 

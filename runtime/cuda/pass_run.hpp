@@ -14,10 +14,13 @@ struct PassRun {
   KernelCache& kernels;
   const GemmPass& pass;
   const GemmChoice& choice;
-  Stream stream;
+  LaunchTarget stream;
 
   const CudaDevice& device() const { return kernels.device(); }
-  DeviceMemory& memory() const { return device().memory(); }
+  /// Source of workspace.
+  DeviceMemory& memory() const {
+    return stream.recorder() == nullptr ? device().memory() : stream.recorder()->memory();
+  }
   std::int64_t rows() const { return pass.map->rows; }
   std::int64_t volume() const { return pass.map->volume(); }
   std::int64_t element_bytes() const { return static_cast<std::int64_t>(size_of(pass.conv->dtype)); }
