@@ -6,17 +6,13 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "common/text_table.hpp"
+
 namespace flexgemm::run {
 
-namespace {
+using cli::with_separators;
 
-std::string with_separators(std::int64_t count) {
-  std::string digits = fmt::format("{}", count);
-  for (std::ptrdiff_t place = std::ssize(digits) - 3; place > 0; place -= 3) {
-    digits.insert(static_cast<std::size_t>(place), ",");
-  }
-  return digits;
-}
+namespace {
 
 std::string times(const Extent3& extent) { return fmt::format("{}x{}x{}", extent.x, extent.y, extent.z); }
 

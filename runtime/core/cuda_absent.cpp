@@ -1,10 +1,20 @@
 // Stands in for runtime/cuda/ in builds without a CUDA toolkit.
+#include <flexgemm/kernels.hpp>
+
 #include "core/backend.hpp"
 #include "core/fail.hpp"
 
 namespace flexgemm {
 
 int cuda_device_count() noexcept { return 0; }
+
+void compile_kernels(std::span<const std::string> specs, const CompileOptions&) {
+  if (specs.empty()) return;
+  detail::fail(
+      ErrorCode::compile,
+      "kernels cannot be compiled: this build of FlexGEMM has no CUDA backend; install a CUDA toolkit and "
+      "configure with -DFLEXGEMM_CUDA=ON");
+}
 
 namespace detail {
 
