@@ -98,7 +98,7 @@ TEST_CASE("every number of splits computes the reference's convolution") {
   const detail::GemmChoice choice{.algorithm = Algorithm::masked_implicit_gemm_splitk,
                                   .spec = codegen::default_gemm(problem, codegen::OutputType::partial),
                                   .splits = splits};
-  detail::run_pass(layer.backend->kernels(), pass, choice, {});
+  detail::run_pass(layer.backend->kernels(), pass, choice, Stream{});
   CHECK(layer.error() <= reference::tolerance(DType::f32));
 }
 
