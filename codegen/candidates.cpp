@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <bit>
 #include <stdexcept>
+#include <utility>
 
 #include "architectures/family.hpp"
 #include "emit.hpp"
+#include "grad_weight_candidates.hpp"
 #include "resources.hpp"
 #include "text.hpp"
 
@@ -32,9 +34,12 @@ KernelSpec problem_spec(const GemmProblem& problem, KernelKind kind, OutputType 
   spec.out_channels = problem.out_channels;
   spec.volume = problem.volume;
   const std::int64_t in_bytes = std::int64_t{problem.in_channels} * element;
-  const std::int64_t out_bytes = std::int64_t{problem.out_channels} * output_element;
+  const bool gradient = kind == KernelKind::grad_weight;
+  const std::int64_t out_bytes =
+      std::int64_t{gradient ? problem.in_channels : problem.out_channels} * output_element;
+  const std::int64_t weight_bytes = gradient ? std::int64_t{problem.out_channels} * element : in_bytes;
   spec.feats_vector_bytes = vector_bytes(in_bytes, problem.feats_alignment, element);
-  spec.weight_vector_bytes = vector_bytes(in_bytes, problem.weight_alignment, element);
+  spec.weight_vector_bytes = vector_bytes(weight_bytes, problem.weight_alignment, element);
   spec.output_vector_bytes = vector_bytes(out_bytes, problem.output_alignment, output_element);
   if (output == OutputType::storage) {
     spec.bias = problem.bias;
@@ -53,6 +58,10 @@ KernelSpec with_shape(KernelSpec spec, const TileShape& shape) {
   spec.stages = uses_async_copy(spec) ? shape.stages : 2;
   spec.warps_m = shape.warps_m;
   spec.warps_n = shape.warps_n;
+  spec.offsets = shape.offsets;
+  while (spec.kind == KernelKind::grad_weight && spec.stages > 2 &&
+         shared_bytes(spec) > spec.architecture.shared_bytes_per_block())
+    --spec.stages;
   spec.min_blocks = std::min(shape.min_blocks, resident_blocks(spec));
   return spec;
 }
@@ -92,9 +101,10 @@ void check_problem(const GemmProblem& problem) {
 
 /// A kernel with one thread a vector and no tile: fields that it does not use keep one fixed value, so that
 /// equal kernels have equal specs.
-KernelSpec elementwise_spec(const GemmProblem& problem, KernelKind kind) {
+KernelSpec elementwise_spec(const GemmProblem& problem, KernelKind kind,
+                            OutputType output = OutputType::storage) {
   check_problem(problem);
-  KernelSpec spec = problem_spec(problem, kind, OutputType::storage);
+  KernelSpec spec = problem_spec(problem, kind, output);
   spec.mma = MmaPath::ffma;
   spec.row_tile = 1;
   spec.column_tile = 1;
@@ -110,16 +120,22 @@ KernelSpec elementwise_spec(const GemmProblem& problem, KernelKind kind) {
 
 std::vector<KernelSpec> gemm_candidates(const GemmProblem& problem, OutputType output) {
   check_problem(problem);
-  const KernelSpec base = problem_spec(problem, KernelKind::implicit_gemm, output);
+  const bool gradient = problem.kind == KernelKind::grad_weight;
+  const KernelSpec base = problem_spec(problem, problem.kind, output);
   std::vector<KernelSpec> specs;
-  for (const TileShape& shape : family_of(problem.architecture).tile_shapes(problem)) {
+  for (const TileShape& shape :
+       gradient ? gradient_shapes(problem) : family_of(problem.architecture).tile_shapes(problem)) {
     const KernelSpec spec = with_shape(base, shape);
     if (!rejection(spec) && std::find(specs.begin(), specs.end(), spec) == specs.end()) specs.push_back(spec);
   }
   if (specs.empty()) {
     throw std::logic_error("no kernel candidate is valid for " + to_string(base));
   }
-  prefer_full_devices(problem, specs);
+  if (gradient) {
+    sort_gradient_candidates(problem, specs);
+  } else {
+    prefer_full_devices(problem, specs);
+  }
   return specs;
 }
 
@@ -128,6 +144,7 @@ KernelSpec default_gemm(const GemmProblem& problem, OutputType output) {
 }
 
 int default_splits(const GemmProblem& problem, const KernelSpec& spec) {
+  if (spec.kind == KernelKind::grad_weight) return gradient_splits(problem, spec);
   constexpr std::int64_t few = 4;
   const std::int64_t blocks = std::max<std::int64_t>(1, blocks_of(problem, spec));
   const std::int64_t one_wave = std::int64_t{problem.multiprocessors} * spec.min_blocks / blocks;
@@ -151,13 +168,25 @@ KernelSpec gather_rows_spec(const GemmProblem& problem) {
   return spec;
 }
 
-KernelSpec reduce_partials_spec(const GemmProblem& problem) {
-  KernelSpec spec = elementwise_spec(problem, KernelKind::reduce_partials);
+KernelSpec reduce_partials_spec(const GemmProblem& problem, OutputType output) {
+  GemmProblem rows = problem;
+  if (problem.kind == KernelKind::grad_weight) rows.out_channels = problem.in_channels;  // [Co * V, Ci]
+  KernelSpec spec = elementwise_spec(rows, KernelKind::reduce_partials, output);
   spec.in_channels = 1;
   spec.volume = 1;
   spec.feats_vector_bytes = spec.output_vector_bytes;
   spec.weight_vector_bytes = spec.output_vector_bytes;
   return spec;
+}
+
+KernelSpec transpose_weights_spec(const GemmProblem& problem, int weight_alignment) {
+  GemmProblem layer = problem;
+  std::swap(layer.in_channels, layer.out_channels);
+  layer.feats_alignment = weight_alignment;
+  layer.weight_alignment = weight_alignment;
+  layer.output_alignment = 16;
+  layer.bias = BiasType::none;
+  return elementwise_spec(layer, KernelKind::transpose_weights);
 }
 
 }  // namespace flexgemm::codegen

@@ -9,7 +9,9 @@
 namespace flexgemm::codegen {
 
 /// What must be computed: everything a kernel choice may depend on, before any kernel is chosen.
+/// A problem of grad_weight is stated in the terms of its layer: `weight_alignment` is that of grad_out.
 struct GemmProblem {
+  KernelKind kind = KernelKind::implicit_gemm;  ///< or grad_weight
   Architecture architecture;
   ElementType compute = ElementType::f32;
   int in_channels = 1;
@@ -25,18 +27,22 @@ struct GemmProblem {
   std::string epilogue{};  ///< as in KernelSpec; `output_alignment` covers the residual's pointer, if any
 };
 
-/// Every implicit_gemm spec worth trying for the problem on its architecture, valid ones only, best guess
-/// first. `output` says whether finished rows or partials are wanted.
+/// Every spec of the problem's kind worth trying for the problem on its architecture, valid ones only, best
+/// guess first. `output` says whether finished results in the storage type or float sums are wanted.
 std::vector<KernelSpec> gemm_candidates(const GemmProblem& problem, OutputType output);
 
 /// The first guess, from a pure rule per architecture family: what runs when nothing has been tuned.
 KernelSpec default_gemm(const GemmProblem& problem, OutputType output);
 
 /// Parts that a split reduction should be cut into for `spec`: enough to fill the device, at least 2, at
-/// most 16.
+/// most 16 (grad_weight: 1 to 64, 1 where splitting does not pay).
 int default_splits(const GemmProblem& problem, const KernelSpec& spec);
 
 KernelSpec gather_rows_spec(const GemmProblem& problem);
-KernelSpec reduce_partials_spec(const GemmProblem& problem);
+/// For grad_weight `output` says what is written: the storage type or float.
+KernelSpec reduce_partials_spec(const GemmProblem& problem, OutputType output = OutputType::storage);
+/// Transposes the weights of the layer whose grad_input is `problem`: in its terms [Ci, V, Co] to
+/// [Co, V, Ci]. The weights' own alignment is `weight_alignment`; the result lies in the library's memory.
+KernelSpec transpose_weights_spec(const GemmProblem& problem, int weight_alignment);
 
 }  // namespace flexgemm::codegen

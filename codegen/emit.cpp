@@ -83,6 +83,10 @@ const char* parameters_name(KernelKind kind) {
       return "GatherRowsParameters";
     case KernelKind::reduce_partials:
       return "ReducePartialsParameters";
+    case KernelKind::grad_weight:
+      return "GradWeightParameters";
+    case KernelKind::transpose_weights:
+      return "TransposeWeightsParameters";
     default:
       return "ImplicitGemmParameters";
   }
@@ -134,6 +138,10 @@ void append_config(std::string& source, const KernelSpec& spec) {
   integer("kInChannels", spec.in_channels);
   integer("kOutChannels", spec.out_channels);
   integer("kVolume", spec.volume);
+  if (spec.kind == KernelKind::grad_weight) {
+    integer("kOffsets", spec.offsets);
+    integer("kColumns", gradient_columns(spec));
+  }
   integer("kRowTile", spec.row_tile);
   integer("kColumnTile", spec.column_tile);
   integer("kKTile", spec.k_tile);

@@ -15,7 +15,8 @@ namespace {
 constexpr ElementType element_types[] = {ElementType::f32, ElementType::tf32, ElementType::f16,
                                          ElementType::bf16};
 constexpr KernelKind kernel_kinds[] = {KernelKind::implicit_gemm, KernelKind::gather_rows,
-                                       KernelKind::reduce_partials};
+                                       KernelKind::reduce_partials, KernelKind::grad_weight,
+                                       KernelKind::transpose_weights};
 constexpr MmaPath mma_paths[] = {MmaPath::ffma, MmaPath::mma_sync, MmaPath::wgmma};
 constexpr BiasType bias_types[] = {BiasType::none, BiasType::f32, BiasType::storage};
 constexpr OutputType output_types[] = {OutputType::storage, OutputType::partial};
@@ -181,6 +182,10 @@ const char* name(KernelKind kind) noexcept {
       return "gather_rows";
     case KernelKind::reduce_partials:
       return "reduce_partials";
+    case KernelKind::grad_weight:
+      return "grad_weight";
+    case KernelKind::transpose_weights:
+      return "transpose_weights";
   }
   return "?";
 }
@@ -206,6 +211,7 @@ std::string to_string(const KernelSpec& spec) {
   std::string text = name(spec.kind);
   text += std::string(".") + name(spec.compute) + "." + name(spec.mma);
   text += ".ci" + number(spec.in_channels) + ".co" + number(spec.out_channels) + ".v" + number(spec.volume);
+  if (spec.kind == KernelKind::grad_weight) text += ".g" + number(spec.offsets);
   text += ".t" + number(spec.row_tile) + "x" + number(spec.column_tile) + "x" + number(spec.k_tile);
   text += ".s" + number(spec.stages) + ".w" + number(spec.warps_m) + "x" + number(spec.warps_n) + ".b" +
           number(spec.min_blocks);
@@ -220,12 +226,16 @@ std::string to_string(const KernelSpec& spec) {
 KernelSpec parse_spec(std::string_view text) {
   FieldReader reader(text);
   KernelSpec spec;
-  spec.kind = reader.one_of(kernel_kinds, "implicit_gemm, gather_rows or reduce_partials");
+  spec.kind = reader.one_of(kernel_kinds,
+                            "implicit_gemm, gather_rows, reduce_partials, grad_weight or transpose_weights");
   spec.compute = reader.one_of(element_types, "f32, tf32, f16 or bf16");
   spec.mma = reader.one_of(mma_paths, "ffma, mma_sync or wgmma");
   spec.in_channels = reader.number("ci", "the input channels, such as ci64");
   spec.out_channels = reader.number("co", "the output channels, such as co64");
   spec.volume = reader.number("v", "the kernel volume, such as v27");
+  if (spec.kind == KernelKind::grad_weight) {
+    spec.offsets = reader.number("g", "the offsets a block, such as g3");
+  }
   const std::vector<int> tile = reader.numbers("t", 3, "row, column and K tile, such as t128x64x32");
   spec.row_tile = tile[0];
   spec.column_tile = tile[1];

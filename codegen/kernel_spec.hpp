@@ -16,6 +16,8 @@ enum class KernelKind : std::uint8_t {
                   ///< identity
   gather_rows,    ///< explicit_gemm's gather: [rows, V * Ci] from feats and the neighbor map
   reduce_partials,  ///< sums the float partials of a split reduction in split order, adds the bias, converts
+  grad_weight,      ///< weight gradients: over the pairs of each offset, rows of grad_out times rows of feats
+  transpose_weights,  ///< [Co, V, Ci] to [Ci, V, Co] for grad_input, with the offsets mirrored or not
 };
 
 /// How products are formed.
@@ -27,7 +29,7 @@ enum class BiasType : std::uint8_t { none, f32, storage };
 /// Where the accumulators go.
 enum class OutputType : std::uint8_t {
   storage,  ///< finished rows in the storage type
-  partial,  ///< float partial sums, [split, row, channel], for reduce_partials
+  partial,  ///< float sums: [split, row, channel] for reduce_partials, whose own output may be float too
 };
 
 /// A compute architecture such as sm_80 or sm_90a.
@@ -55,7 +57,8 @@ Architecture parse_architecture(std::string_view text);
 
 /// A kernel, chosen down to the last constant. Value type; equal specs emit the same source.
 /// Dimensions of implicit_gemm: M = output rows, N = Co, K = V * Ci walked as (valid offset of the tile,
-/// channel).
+/// channel). Of grad_weight: M = Co, N = the input channels of `offsets` kernel offsets side by side, K =
+/// pairs.
 struct KernelSpec {
   KernelKind kind = KernelKind::implicit_gemm;
   ElementType compute = ElementType::f32;
@@ -63,18 +66,19 @@ struct KernelSpec {
   int in_channels = 1;   ///< Ci (for the dense GEMM of explicit_gemm: V * Ci)
   int out_channels = 1;  ///< Co
   int volume = 1;        ///< V (for the dense GEMM: 1)
+  int offsets = 1;       ///< grad_weight: kernel offsets a block; else 1
 
-  int row_tile = 64;     ///< output rows a block
-  int column_tile = 64;  ///< output channels a block
-  int k_tile = 32;       ///< reduction elements a pipeline stage
+  int row_tile = 64;     ///< output rows a block; grad_weight: output channels
+  int column_tile = 64;  ///< output channels a block; grad_weight: input channels of each of its offsets
+  int k_tile = 32;       ///< reduction elements a pipeline stage; grad_weight: pairs
   int stages = 2;        ///< pipeline stages in shared memory
   int warps_m = 2;       ///< warps along the rows; row_tile / warps_m is a multiple of 16
   int warps_n = 2;       ///< warps along the channels; column_tile / warps_n is a multiple of 16 (ffma: 8)
   int min_blocks = 1;    ///< blocks a multiprocessor that __launch_bounds__ asks registers for
 
   int feats_vector_bytes = 4;   ///< bytes a load of feats: 16, 8, 4, or 2; divides Ci * size and the pointer
-  int weight_vector_bytes = 4;  ///< the same for weights
-  int output_vector_bytes = 4;  ///< bytes a store; divides Co * size and the pointer
+  int weight_vector_bytes = 4;  ///< the same for weights; grad_weight: for grad_out, Co * size
+  int output_vector_bytes = 4;  ///< bytes a store; divides a row of the output and the pointer
   BiasType bias = BiasType::none;
   /// What becomes of a finished sum: canonical text of an Expression (expression.hpp), which adds the bias
   /// itself. Empty: acc + bias alone, at no cost. Always empty for partial sums and gather_rows.

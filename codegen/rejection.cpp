@@ -54,6 +54,14 @@ Reason check_vectors(const KernelSpec& spec) {
   const int output_element = spec.output == OutputType::partial ? 4 : element;
   const std::int64_t in_bytes = std::int64_t{spec.in_channels} * element;
   const std::int64_t out_bytes = std::int64_t{spec.out_channels} * output_element;
+  if (spec.kind == KernelKind::grad_weight) {
+    if (Reason reason = check_vector("grad_out", spec.weight_vector_bytes, element,
+                                     std::int64_t{spec.out_channels} * element))
+      return reason;
+    const std::int64_t gradient_bytes = std::int64_t{spec.in_channels} * output_element;
+    if (Reason reason = check_vector("feats", spec.feats_vector_bytes, element, in_bytes)) return reason;
+    return check_vector("the output", spec.output_vector_bytes, output_element, gradient_bytes);
+  }
   if (spec.kind != KernelKind::reduce_partials) {
     if (Reason reason = check_vector("feats", spec.feats_vector_bytes, element, in_bytes)) return reason;
   }
@@ -106,8 +114,7 @@ Reason check_wgmma_tile(const KernelSpec& spec) {
         spec.warps_m, " warps along ", spec.row_tile, " rows.");
   }
   const int columns = spec.column_tile / spec.warps_n;
-  constexpr int widths[] = {16, 32, 64, 96, 128, 192, 256};  // templates/ptx/wgmma.cuh
-  if (std::find(std::begin(widths), std::end(widths), columns) == std::end(widths)) {
+  if (std::find(std::begin(wgmma_widths), std::end(wgmma_widths), columns) == std::end(wgmma_widths)) {
     return sentence("a warpgroup's wgmma must be 16, 32, 64, 96, 128, 192 or 256 columns wide: it is ",
                     columns, ".");
   }
@@ -148,6 +155,52 @@ Reason check_tile(const KernelSpec& spec) {
   }
   if (spec.mma == MmaPath::wgmma) return check_wgmma_tile(spec);
   return {};
+}
+
+/// wgmma takes operands of 16-bit types MN-major, in blocks of 64 channels.
+Reason check_gradient_wgmma(const KernelSpec& spec) {
+  const int columns = gradient_columns(spec) / spec.warps_n;
+  if (storage_bytes(spec.compute) != 2) {
+    return sentence("wgmma takes rows of pairs of 16-bit types only: these are ", name(spec.compute), ".");
+  }
+  if (columns > 256 || (spec.warps_n > 1 && columns % 64 != 0)) {
+    return sentence(
+        "a warpgroup's wgmma must be at most 256 columns wide, and a multiple of 64 where several "
+        "share the columns: it is ",
+        columns, ".");
+  }
+  KernelSpec as_gemm = spec;  // the rules on warpgroups, rows and stages are those of implicit_gemm
+  as_gemm.column_tile = columns * spec.warps_n;
+  return check_wgmma_tile(as_gemm);
+}
+
+Reason check_gradient_tile(const KernelSpec& spec) {
+  if (spec.offsets < 1 || spec.offsets > spec.volume) {
+    return sentence("a block takes 1 to ", spec.volume, " kernel offsets: it has ", spec.offsets, ".");
+  }
+  if (spec.row_tile < 16 || spec.row_tile > 256 || spec.row_tile % (16 * spec.warps_m) != 0) {
+    return sentence("the row tile must be at most 256 and a multiple of 16 output channels for each of its ",
+                    spec.warps_m, " warps: it is ", spec.row_tile, ".");
+  }
+  const bool whole = spec.column_tile == spec.in_channels;
+  if (spec.column_tile < 1 || spec.column_tile > 256 || (!whole && spec.column_tile % 16 != 0)) {
+    return sentence("the column tile must be all ", spec.in_channels,
+                    " input channels or a multiple of 16 of them, at most 256: it is ", spec.column_tile,
+                    ".");
+  }
+  if (spec.offsets > 1 && !whole) {
+    return sentence("a block of ", spec.offsets, " offsets takes all ", spec.in_channels,
+                    " input channels of each: its column tile is ", spec.column_tile, ".");
+  }
+  if (gradient_columns(spec) > 512) {
+    return sentence("a block has at most 512 columns: ", spec.offsets, " offsets of ", spec.column_tile,
+                    " channels are ", gradient_columns(spec), ".");
+  }
+  if (spec.k_tile != 32 && spec.k_tile != 64) {
+    return sentence("a K tile is 32 or 64 pairs, one or two blocks of the pair list: it is ", spec.k_tile,
+                    ".");
+  }
+  return spec.mma == MmaPath::wgmma ? check_gradient_wgmma(spec) : Reason{};
 }
 
 Reason check_stages(const KernelSpec& spec) {
@@ -196,9 +249,11 @@ Reason check_registers(const KernelSpec& spec) {
   const int available = available_registers(spec, spec.min_blocks);
   if (needed > available) {
     return sentence("a thread needs about ", needed, " registers (",
-                    spec.row_tile * spec.column_tile / block_threads(spec), " of them accumulators) and has ",
-                    available, " with ", spec.min_blocks, " blocks of ", block_threads(spec),
-                    " threads a multiprocessor: it would spill.");
+                    spec.row_tile *
+                        (spec.kind == KernelKind::grad_weight ? gradient_columns(spec) : spec.column_tile) /
+                        block_threads(spec),
+                    " of them accumulators) and has ", available, " with ", spec.min_blocks, " blocks of ",
+                    block_threads(spec), " threads a multiprocessor: it would spill.");
   }
   return {};
 }
@@ -209,9 +264,10 @@ std::optional<std::string> rejection(const KernelSpec& spec) {
   for (const auto check : {check_problem, check_vectors, check_epilogue, check_block}) {
     if (Reason reason = check(spec)) return reason;
   }
-  if (spec.kind != KernelKind::implicit_gemm) return {};
+  if (!is_tiled(spec.kind)) return {};
+  const auto check_kind = spec.kind == KernelKind::grad_weight ? check_gradient_tile : check_tile;
   for (const auto check :
-       {check_capability, check_tile, check_stages, check_shared_memory, check_registers}) {
+       {check_capability, check_kind, check_stages, check_shared_memory, check_registers}) {
     if (Reason reason = check(spec)) return reason;
   }
   return {};

@@ -10,20 +10,40 @@ namespace flexgemm::codegen {
 
 namespace {
 
+// templates/load/pair_tile.cuh
+int pair_line_bytes(const KernelSpec& spec, int channels) noexcept {
+  const int bytes = channels * storage_bytes(spec.compute);
+  if (spec.mma == MmaPath::wgmma) return static_cast<int>(round_up(bytes, 128));
+  if (spec.mma == MmaPath::ffma) return bytes;
+  return bytes + (storage_bytes(spec.compute) == 2 ? 16 : 32);
+}
+
 int pipeline_bytes(const KernelSpec& spec) noexcept {
+  if (spec.kind == KernelKind::grad_weight) {
+    return spec.stages * spec.k_tile *
+           (pair_line_bytes(spec, spec.row_tile) + pair_line_bytes(spec, gradient_columns(spec)));
+  }
   return spec.stages * (spec.row_tile + spec.column_tile) * spec.k_tile * storage_bytes(spec.compute);
 }
 
-// templates/load/step_ring.cuh
-int step_ring_bytes(const KernelSpec& spec) noexcept {
+// templates/load/step_ring.cuh, pair_ring.cuh
+int index_ring_bytes(const KernelSpec& spec) noexcept {
+  if (spec.kind == KernelKind::grad_weight) {
+    return (2 * (spec.stages - 1) + 1) * (1 + spec.offsets) * spec.k_tile * 4;
+  }
   const int touched = static_cast<int>(divide_up(2 * (spec.stages - 1) * spec.k_tile, spec.in_channels)) + 2;
   const int slots = std::min(spec.volume, touched);
   return slots * spec.row_tile * 4 + static_cast<int>(round_up(slots * 4, 16));
 }
 
-// templates/epilogue/store_rows.cuh
+/// Columns of the accumulators of a block.
+int block_columns(const KernelSpec& spec) noexcept {
+  return spec.kind == KernelKind::grad_weight ? gradient_columns(spec) : spec.column_tile;
+}
+
+// templates/epilogue/store_rows.cuh, store_gradient.cuh
 int epilogue_bytes(const KernelSpec& spec) noexcept {
-  const int warp_columns = spec.column_tile / spec.warps_n;
+  const int warp_columns = block_columns(spec) / spec.warps_n;
   return spec.warps_m * spec.warps_n * 16 * (warp_columns + 8) * 4;
 }
 
@@ -34,7 +54,44 @@ int staged_registers(const KernelSpec& spec, int rows, int vector_bytes) noexcep
   return static_cast<int>(divide_up(rows, rows_at_once)) * std::max(1, vector_bytes / 4);
 }
 
+int gradient_registers(const KernelSpec& spec) noexcept {
+  const int warp_rows = spec.row_tile / spec.warps_m;
+  const int warp_columns = gradient_columns(spec) / spec.warps_n;
+  const int accumulators = warp_rows * warp_columns / 32;
+  int registers = 0;
+  switch (spec.mma) {
+    case MmaPath::ffma:  // sums, totals and the operands of one pair
+      registers = 2 * accumulators + warp_rows / 4 + warp_columns / 8 + 56;
+      break;
+    case MmaPath::mma_sync:
+      registers = accumulators + warp_rows / 4 + warp_columns / 4 + 48;
+      break;
+    case MmaPath::wgmma:
+      registers = accumulators + 64;
+      break;
+  }
+  return registers;
+}
+
 }  // namespace
+
+bool is_tiled(KernelKind kind) noexcept {
+  return kind == KernelKind::implicit_gemm || kind == KernelKind::grad_weight;
+}
+
+int gradient_columns(const KernelSpec& spec) noexcept {
+  const int needed = static_cast<int>(divide_up(spec.offsets * spec.column_tile, spec.warps_n));
+  if (spec.mma == MmaPath::wgmma) {
+    for (const int width : wgmma_widths) {
+      if (width >= needed) return width * spec.warps_n;
+    }
+  }
+  return static_cast<int>(round_up(needed, spec.mma == MmaPath::ffma ? 8 : 16)) * spec.warps_n;
+}
+
+int offset_groups(const KernelSpec& spec) noexcept {
+  return static_cast<int>(divide_up(spec.volume, spec.offsets));
+}
 
 int block_threads(const KernelSpec& spec) noexcept { return 32 * spec.warps_m * spec.warps_n; }
 
@@ -43,8 +100,8 @@ bool uses_async_copy(const KernelSpec& spec) noexcept {
 }
 
 int shared_bytes(const KernelSpec& spec) noexcept {
-  if (spec.kind != KernelKind::implicit_gemm) return 0;
-  const int needed = std::max(pipeline_bytes(spec) + step_ring_bytes(spec), epilogue_bytes(spec));
+  if (!is_tiled(spec.kind)) return 0;
+  const int needed = std::max(pipeline_bytes(spec) + index_ring_bytes(spec), epilogue_bytes(spec));
   return static_cast<int>(round_up(needed, 128));
 }
 
@@ -53,6 +110,7 @@ int resident_shared_bytes(const KernelSpec& spec) noexcept {
 }
 
 int estimated_registers(const KernelSpec& spec) noexcept {
+  if (spec.kind == KernelKind::grad_weight) return gradient_registers(spec);
   const int warp_rows = spec.row_tile / spec.warps_m;
   const int warp_columns = spec.column_tile / spec.warps_n;
   const int accumulators = warp_rows * warp_columns / 32;
@@ -86,7 +144,7 @@ int available_registers(const KernelSpec& spec, int blocks) noexcept {
 
 int resident_blocks(const KernelSpec& spec) noexcept {
   int blocks = limits_of(spec.architecture).threads_per_multiprocessor / block_threads(spec);
-  if (spec.kind == KernelKind::implicit_gemm) {
+  if (is_tiled(spec.kind)) {
     blocks =
         std::min(blocks, spec.architecture.shared_bytes_per_multiprocessor() / resident_shared_bytes(spec));
     while (blocks > 1 && available_registers(spec, blocks) < estimated_registers(spec)) --blocks;
@@ -100,6 +158,10 @@ LaunchShape launch_shape(const KernelSpec& spec) {
   shape.shared_bytes = shared_bytes(spec);
   if (spec.kind == KernelKind::implicit_gemm)
     shape.column_tiles = divide_up(spec.out_channels, spec.column_tile);
+  if (spec.kind == KernelKind::grad_weight) {
+    shape.blocks = offset_groups(spec) * divide_up(spec.out_channels, spec.row_tile) *
+                   divide_up(spec.in_channels, spec.column_tile);
+  }
   return shape;
 }
 

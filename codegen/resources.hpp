@@ -6,6 +6,8 @@ namespace flexgemm::codegen {
 
 inline constexpr int registers_per_multiprocessor = 65536;
 inline constexpr int registers_per_thread = 255;
+/// Columns of one wgmma that templates/ptx/wgmma.cuh has.
+inline constexpr int wgmma_widths[] = {16, 32, 64, 96, 128, 192, 256};
 
 /// Threads a block.
 int block_threads(const KernelSpec& spec) noexcept;
@@ -13,13 +15,23 @@ int block_threads(const KernelSpec& spec) noexcept;
 /// Whether the kernel copies to shared memory with cp.async, or through registers.
 bool uses_async_copy(const KernelSpec& spec) noexcept;
 
-/// Dynamic shared memory a block, as templates/kernels/implicit_gemm.cuh lays it out; 0 for the other kinds.
+/// Dynamic shared memory a block, as templates/kernels/implicit_gemm.cuh and grad_weight.cuh lay it out; 0
+/// for the other kinds.
 int shared_bytes(const KernelSpec& spec) noexcept;
 
 /// Shared memory of a multiprocessor that one resident block occupies: shared_bytes and the system's share.
 int resident_shared_bytes(const KernelSpec& spec) noexcept;
 
-/// Registers a thread of implicit_gemm needs without spilling: accumulators, operand fragments, staged
+/// Columns of a grad_weight block: its offsets' input channels, up to whole fragments of its warps.
+int gradient_columns(const KernelSpec& spec) noexcept;
+
+/// Groups of offsets that the V offsets of a grad_weight kernel are cut into.
+int offset_groups(const KernelSpec& spec) noexcept;
+
+/// Whether a kind is tiled: implicit_gemm and grad_weight.
+bool is_tiled(KernelKind kind) noexcept;
+
+/// Registers a thread of a tiled kernel needs without spilling: accumulators, operand fragments, staged
 /// vectors and a base for addresses. Fitted, from above, to ptxas' reports over the candidate lists.
 int estimated_registers(const KernelSpec& spec) noexcept;
 

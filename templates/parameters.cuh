@@ -38,18 +38,41 @@ struct GatherRowsParameters {
 };
 // grid: x = any number of blocks (grid-stride over rows * V)
 
-/// reduce_partials: out[i] = bias[i % Co] + partials[0][i] + partials[1][i] + ... in this order.
+/// reduce_partials: out[i] = partials[0][i] + partials[1][i] + ... + bias[i % Co], in this order.
 struct ReducePartialsParameters {
   const float* partials;  // [splits, rows * Co]
   const void* bias;       // [Co] or null
-  void* output;           // [rows, Co] storage type
+  void* output;           // [rows, Co] storage type, or float where the spec says partial
   const void* residual;   // [rows, Co] storage type, if the epilogue reads it
   const float* scale;     // [Co], likewise
   const float* shift;     // [Co], likewise
   long long rows;
   int splits;
-  int unused;
+  int accumulate;  // 1: add to what output holds, first of all
 };
 // grid: x = any number of blocks (grid-stride over rows * Co / vector)
+
+/// transpose_weights: transposed[ci, v, co] = weight[co, v', ci], v' = mirrored ? V - 1 - v : v.
+struct TransposeWeightsParameters {
+  const void* weight;  // [Co, V, Ci]
+  void* transposed;    // [Ci, V, Co]
+  int mirrored;
+  int unused;
+};
+// grid: x = any number of blocks (stride over tiles of 64 x 64)
+
+/// grad_weight: output[co, v, ci] = sum over the pairs (n, m) of offset v of grad_out[n, co] * feats[m, ci].
+/// The offsets are cut into groups of kOffsets; group g owns the blocks [group_begin[g], group_begin[g + 1])
+/// of 32 pairs, a multiple of two.
+struct GradWeightParameters {
+  const void* feats;             // [*, Ci]
+  const void* grad_out;          // [*, Co]
+  void* output;                  // [Co, V, Ci] storage type, or float partials [splits, Co, V, Ci]
+  const long long* group_begin;  // [groups + 1]
+  const int* pairs;              // [blocks, 1 + kOffsets, 32] row of grad_out, rows of feats; -1: none
+  int splits;                    // parts of each group's pairs
+  int accumulate;                // 1: add to what output holds
+};
+// grid: x = groups * row_tiles * column_tiles (column tile fastest), y = splits
 
 }  // namespace flexgemm

@@ -17,7 +17,7 @@ struct ArchitectureLimits {
   int threads_per_multiprocessor = 0;
 };
 
-/// Sizes of one implicit_gemm kernel, before types, vector widths and a problem are filled in.
+/// Sizes of one tiled kernel, before types, vector widths and a problem are filled in.
 struct TileShape {
   int row_tile = 0;
   int column_tile = 0;
@@ -27,6 +27,13 @@ struct TileShape {
   int k_bytes = 64;    ///< bytes of a row in one pipeline stage: 64 or 128
   int stages = 2;
   MmaPath mma = MmaPath::ffma;
+  int offsets = 1;  ///< grad_weight
+};
+
+/// How many pairs a grad_weight kernel of an architecture holds in flight.
+struct GradientPipeline {
+  int pairs;   ///< a stage: 32 or 64
+  int stages;  ///< lowered to what shared memory allows
 };
 
 /// Architectures that want the same kernels. One file of this folder each: it defines
@@ -37,6 +44,7 @@ struct ArchitectureFamily {
   /// The shapes worth trying, best first. May hold shapes that the problem or the architecture rejects: they
   /// are dropped later.
   std::vector<TileShape> (*tile_shapes)(const GemmProblem& problem);
+  GradientPipeline gradient_pipeline{32, 4};
 };
 
 /// All families, in the order of their file names.

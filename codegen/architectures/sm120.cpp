@@ -19,7 +19,7 @@ std::vector<TileShape> tile_shapes(const GemmProblem& problem) {
 }  // namespace
 
 const ArchitectureFamily& architecture_family_sm120() {
-  static constexpr ArchitectureFamily family{members, tile_shapes};
+  static constexpr ArchitectureFamily family{members, tile_shapes, {32, 3}};
   return family;
 }
 

@@ -30,7 +30,7 @@ std::vector<TileShape> tile_shapes(const GemmProblem& problem) {
 }  // namespace
 
 const ArchitectureFamily& architecture_family_sm75() {
-  static constexpr ArchitectureFamily family{members, tile_shapes};
+  static constexpr ArchitectureFamily family{members, tile_shapes, {32, 2}};
   return family;
 }
 

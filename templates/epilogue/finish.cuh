@@ -64,6 +64,19 @@ __device__ __forceinline__ void load_storage(float (&values)[kElements], const S
   for (int i = 0; i < kElements; ++i) values[i] = to_float(loaded.elements[i]);
 }
 
+/// The same from memory that this kernel may have written.
+template <class Output, int kElements>
+__device__ __forceinline__ void load_converted(float (&values)[kElements], const Output* source) {
+  using Word = Vector<kElements* static_cast<int>(sizeof(Output))>;
+  union {
+    Word word;
+    Output elements[kElements];
+  } loaded;
+  loaded.word = *reinterpret_cast<const Word*>(source);
+#pragma unroll
+  for (int i = 0; i < kElements; ++i) values[i] = to_float(loaded.elements[i]);
+}
+
 /// Adds the bias to `values`, the channels from `channel` on of output row `row`, or computes the epilogue,
 /// which adds the bias itself. `parameters` has the operands' pointers.
 template <class Config, class Parameters, int kElements>

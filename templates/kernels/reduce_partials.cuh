@@ -10,14 +10,17 @@ namespace flexgemm {
 template <class Config>
 __device__ __forceinline__ void reduce_partials(const ReducePartialsParameters& parameters) {
   using Storage = typename Config::Storage;
-  constexpr int kElements = Config::kOutputVectorBytes / static_cast<int>(sizeof(Storage));
+  using Output = typename SelectType<Config::kPartialOutput, float, Storage>::type;
+  constexpr int kElements = Config::kOutputVectorBytes / static_cast<int>(sizeof(Output));
   constexpr int kVectors = Config::kOutChannels / kElements;
   static_assert(Config::kOutChannels % kElements == 0, "a vector must not cross two rows");
   const long long count = parameters.rows * kVectors;
   const long long stride = static_cast<long long>(gridDim.x) * blockDim.x;
   const long long partial_stride = parameters.rows * Config::kOutChannels;
   for (long long i = static_cast<long long>(blockIdx.x) * blockDim.x + threadIdx.x; i < count; i += stride) {
+    Output* output = static_cast<Output*>(parameters.output) + i * kElements;
     float sums[kElements] = {};
+    if (parameters.accumulate != 0) load_converted(sums, output);
     const float* partial = parameters.partials + i * kElements;
     for (int split = 0; split < parameters.splits; ++split, partial += partial_stride) {
       float loaded[kElements];
@@ -27,7 +30,7 @@ __device__ __forceinline__ void reduce_partials(const ReducePartialsParameters& 
     }
     const int channel = static_cast<int>(i % kVectors) * kElements;
     finish<Config>(sums, parameters, i / kVectors, channel);
-    store_converted(sums, static_cast<Storage*>(parameters.output) + i * kElements);
+    store_converted(sums, output);
   }
 }
 

@@ -15,6 +15,14 @@ __device__ __forceinline__ void load_matrix_x4(unsigned (&fragment)[4], unsigned
                : "memory");
 }
 
+/// The same with every matrix transposed: lane l holds rows 2 (l % 4) and 2 (l % 4) + 1 of column l / 4.
+__device__ __forceinline__ void load_matrix_x4_transposed(unsigned (&fragment)[4], unsigned address) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(fragment[0]), "=r"(fragment[1]), "=r"(fragment[2]), "=r"(fragment[3])
+               : "r"(address)
+               : "memory");
+}
+
 /// d += a * b over 32 bytes of K: 16 elements of f16 or bf16, 8 of tf32.
 template <ComputeType kCompute>
 __device__ __forceinline__ void mma(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {

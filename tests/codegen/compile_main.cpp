@@ -25,9 +25,20 @@ struct Options {
   std::string architecture = "sm_80";
   std::string set = "candidates";
   std::string shard = "0/1";
+  std::string filter;
   int jobs = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   bool list = false;
 };
+
+SpecSet those_with(const SpecSet& set, const std::string& text) {
+  SpecSet part;
+  for (std::size_t i = 0; i < set.specs.size(); ++i) {
+    if (to_string(set.specs[i]).find(text) == std::string::npos) continue;
+    part.specs.push_back(set.specs[i]);
+    part.is_default.push_back(set.is_default[i]);
+  }
+  return part;
+}
 
 SpecSet every_nth(const SpecSet& set, std::size_t first, std::size_t step) {
   SpecSet part;
@@ -48,6 +59,7 @@ SpecSet chosen_specs(const Options& options) {
   constexpr std::size_t sample_step = 8;
   SpecSet set = options.set == "defaults" ? flexgemm::test::default_specs(architecture)
                                           : flexgemm::test::candidate_specs(architecture);
+  set = those_with(set, options.filter);
   if (options.set == "sample") set = every_nth(set, 0, sample_step);
   return every_nth(set, first, count);
 }
@@ -110,6 +122,7 @@ int main(int argument_count, char** arguments) {
   app.add_option("--set", options.set, "what to compile")
       ->check(CLI::IsMember({"defaults", "candidates", "sample"}))
       ->capture_default_str();
+  app.add_option("--filter", options.filter, "only specs whose text contains this");
   app.add_option("--shard", options.shard, "I/N: the I-th of N equal parts")->capture_default_str();
   app.add_option("--jobs", options.jobs, "worker processes")
       ->check(CLI::PositiveNumber)

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "codegen/emit.hpp"
+#include "codegen/resources.hpp"
 
 namespace flexgemm::test {
 
@@ -25,14 +26,20 @@ const char* register_class(const KernelSpec& spec) {
   return is_half && spec.mma != codegen::MmaPath::ffma ? "half" : name(spec.compute);
 }
 
+/// Columns of a block's accumulators: those of all its offsets for grad_weight.
+int columns_of(const KernelSpec& spec) {
+  return spec.kind == KernelKind::grad_weight ? codegen::gradient_columns(spec) : spec.column_tile;
+}
+
 std::string shape_of(const KernelSpec& spec) {
   return std::string(name(spec.kind)) + "." + register_class(spec) + "." + name(spec.mma) + ".t" +
-         number(spec.row_tile) + "x" + number(spec.column_tile) + "x" + number(spec.k_tile) + ".s" +
+         number(spec.row_tile) + "x" + number(columns_of(spec)) + "x" + number(spec.k_tile) + ".s" +
          number(spec.stages) + ".w" + number(spec.warps_m) + "x" + number(spec.warps_n);
 }
 
 /// How the flattened reduction is walked: one step a K tile, several, or K tiles that straddle steps.
 std::string walk_of(const KernelSpec& spec) {
+  if (spec.kind == KernelKind::grad_weight) return spec.offsets == 1 ? "one" : "offsets";
   if (spec.in_channels % spec.k_tile == 0) return "whole";
   return spec.in_channels < spec.k_tile ? "several" : "straddling";
 }
@@ -42,7 +49,9 @@ std::string load_of(const KernelSpec& spec) {
 }
 
 std::vector<std::string> factors_of(const KernelSpec& spec) {
-  const bool padded = spec.out_channels % spec.column_tile != 0;
+  const bool padded = spec.kind == KernelKind::grad_weight
+                          ? spec.out_channels % spec.row_tile != 0 || spec.volume % spec.offsets != 0
+                          : spec.out_channels % spec.column_tile != 0;
   return {load_of(spec),
           padded ? "padded" : "full",
           spec.volume == 1    ? "dense"
@@ -75,12 +84,16 @@ class TightestBlocks {
 std::vector<std::string> coverage_of(const KernelSpec& spec, const std::set<std::string>& default_paths,
                                      const TightestBlocks& tightest) {
   const std::string type = std::string(name(spec.kind)) + name(spec.compute);
-  std::vector<std::string> items{type + "/" + number(spec.row_tile) + "x" + number(spec.column_tile)};
+  std::vector<std::string> items{type + "/" + number(spec.row_tile) + "x" + number(columns_of(spec))};
   const std::string shape = shape_of(spec);
   if (tightest.is_reached(shape, spec)) items.push_back(shape);
   const std::string path = code_path(spec);
   if (default_paths.contains(path) && tightest.is_reached(path, spec)) items.push_back(path);
   const std::vector<std::string> factors = factors_of(spec);
+  if (spec.kind == KernelKind::grad_weight) {
+    for (const std::string& factor : factors) items.push_back(type + "/" + factor);
+    return items;
+  }
   for (std::size_t i = 0; i < factors.size(); ++i) {
     for (std::size_t j = i + 1; j < factors.size(); ++j) {
       items.push_back(type + "/" + factors[i] + "/" + factors[j]);
@@ -119,12 +132,17 @@ std::set<std::string> default_code_paths(const std::vector<RepresentativeProblem
   return paths;
 }
 
-/// gather_rows and reduce_partials have no candidates: one spec a problem.
+/// The helpers have no candidates: one spec a problem.
 std::vector<KernelSpec> elementwise_specs(const std::vector<RepresentativeProblem>& problems) {
   std::vector<KernelSpec> specs;
   std::set<std::string> seen;
   for (const RepresentativeProblem& each : problems) {
-    for (const KernelSpec& spec : {gather_rows_spec(each.problem), reduce_partials_spec(each.problem)}) {
+    std::vector<KernelSpec> helpers{gather_rows_spec(each.problem),
+                                    reduce_partials_spec(each.problem, each.output)};
+    if (each.problem.kind != KernelKind::grad_weight) {
+      helpers.push_back(transpose_weights_spec(each.problem, each.problem.weight_alignment));
+    }
+    for (const KernelSpec& spec : helpers) {
       if (seen.insert(code_path(spec)).second) specs.push_back(spec);
     }
   }
@@ -145,6 +163,16 @@ std::vector<RepresentativeProblem> representative_problems(const codegen::Archit
     for (const int in_channels : channels) {
       for (const int out_channels : channels) {
         for (const int volume : {1, 27, 125, 343}) {
+          for (const OutputType output : {OutputType::storage, OutputType::partial}) {
+            problems.push_back({.problem = {.kind = KernelKind::grad_weight,
+                                            .architecture = architecture,
+                                            .compute = compute,
+                                            .in_channels = in_channels,
+                                            .out_channels = out_channels,
+                                            .volume = volume,
+                                            .rows = row_counts[index % 3]},
+                                .output = output});
+          }
           for (const BiasedOutput& each : biased_outputs) {
             const bool partial = each.output == OutputType::partial;
             problems.push_back({.problem = {.architecture = architecture,

@@ -147,3 +147,30 @@ TEST_CASE("a problem without kernels is refused with its values") {
   CHECK_THROWS_MATCHES(gemm_candidates(problem, OutputType::storage), std::invalid_argument,
                        Catch::Matchers::MessageMatches(Catch::Matchers::ContainsSubstring("0 input")));
 }
+
+TEST_CASE("a grad_weight block takes several offsets of few channels, and part of one of many") {
+  GemmProblem problem = wide_problem();
+  problem.kind = KernelKind::grad_weight;
+  for (const KernelSpec& spec : gemm_candidates(problem, OutputType::partial)) CHECK(spec.offsets == 1);
+  problem.in_channels = 3;
+  problem.out_channels = 16;
+  for (const KernelSpec& spec : gemm_candidates(problem, OutputType::partial)) {
+    CHECK(spec.offsets > 1);
+    CHECK(spec.column_tile == 3);
+    CHECK(spec.row_tile == 16);
+  }
+}
+
+TEST_CASE("grad_weight is split until the device is full, and not where it is full by itself") {
+  GemmProblem problem = wide_problem();
+  problem.kind = KernelKind::grad_weight;
+  problem.in_channels = problem.out_channels = 64;
+  const KernelSpec narrow = default_gemm(problem, OutputType::partial);
+  CHECK(launch_shape(narrow).blocks * default_splits(problem, narrow) >= problem.multiprocessors * 9 / 10);
+  CHECK(default_splits(problem, narrow) <= 64);
+  problem.rows = 100;
+  CHECK(default_splits(problem, narrow) == 1);
+  problem.in_channels = problem.out_channels = 1024;
+  problem.rows = 10'000;
+  CHECK(default_splits(problem, default_gemm(problem, OutputType::partial)) == 1);
+}

@@ -87,3 +87,38 @@ TEST_CASE("an invalid spec is rejected with the reason and the values, and is no
   CHECK_THAT(*reason, ContainsSubstring(test.reason));
   CHECK_THROWS_MATCHES(emit(spec), std::invalid_argument, MessageMatches(ContainsSubstring(*reason)));
 }
+
+TEST_CASE("an invalid grad_weight spec is rejected with the reason and the values") {
+  const char* valid =
+      "grad_weight.f16.wgmma.ci64.co128.v27.g3.t64x64x64.s3.w4x1.b1.vec16.16.16.bias0.partial.sm_90a";
+  REQUIRE_FALSE(rejection(parse_spec(valid)));
+  const Case test = GENERATE_COPY(
+      Case{"a block takes 1 to 27 kernel offsets: it has 0", [](KernelSpec& s) { s.offsets = 0; }},
+      Case{"it has 28", [](KernelSpec& s) { s.offsets = 28; }},
+      Case{"16 output channels for each of its 4 warps: it is 32", [](KernelSpec& s) { s.row_tile = 32; }},
+      Case{"must be all 64 input channels or a multiple of 16 of them, at most 256: it is 40",
+           [](KernelSpec& s) { s.column_tile = 40; }},
+      Case{"a block of 3 offsets takes all 64 input channels of each: its column tile is 32",
+           [](KernelSpec& s) { s.column_tile = 32; }},
+      Case{"at most 512 columns: 9 offsets of 64 channels",
+           [](KernelSpec& s) { s.offsets = 9, s.mma = MmaPath::mma_sync; }},
+      Case{"32 or 64 pairs, one or two blocks of the pair list: it is 16",
+           [](KernelSpec& s) { s.k_tile = 16; }},
+      Case{"16-bit types only: these are tf32",
+           [](KernelSpec& s) { s.compute = ElementType::tf32, s.k_tile = 32; }},
+      Case{"at most 256 columns wide", [](KernelSpec& s) { s.offsets = 5; }},
+      Case{"grad_out (16 bytes) does not divide a row of 40 bytes",
+           [](KernelSpec& s) { s.out_channels = 20; }},
+      Case{"the output (16 bytes) does not divide a row of 24 bytes",
+           [](KernelSpec& s) { s.in_channels = 6, s.column_tile = 6, s.feats_vector_bytes = 4; }},
+      Case{"needs cp.async with vectors of at least 4 bytes and 3 stages",
+           [](KernelSpec& s) { s.stages = 2; }},
+      Case{"may use 232448", [](KernelSpec& s) { s.stages = 8; }},
+      Case{"it would spill", [](KernelSpec& s) { s.mma = MmaPath::mma_sync, s.warps_m = 1; }});
+  KernelSpec spec = parse_spec(valid);
+  test.change(spec);
+  const auto reason = rejection(spec);
+  REQUIRE(reason);
+  CHECK_THAT(*reason, ContainsSubstring(test.reason));
+  CHECK_THROWS_MATCHES(emit(spec), std::invalid_argument, MessageMatches(ContainsSubstring(*reason)));
+}

@@ -1,0 +1,175 @@
+#include "grad_weight_candidates.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstddef>
+
+#include "architectures/tile_rules.hpp"
+#include "emit.hpp"
+#include "resources.hpp"
+#include "text.hpp"
+
+namespace flexgemm::codegen {
+
+namespace {
+
+/// A tile of output channels times columns: input channels of one or of several kernel offsets.
+struct GradientTile {
+  int rows;
+  int columns;
+  int warps_m;
+  int warps_n;
+  int min_blocks;
+  MmaPath mma = MmaPath::mma_sync;
+};
+
+constexpr GradientTile mma_sync_tiles[] = {
+    {128, 128, 2, 4, 2}, {128, 256, 2, 4, 1}, {64, 256, 2, 4, 2}, {64, 128, 2, 2, 3}, {128, 64, 4, 2, 3},
+    {64, 64, 2, 2, 4},   {32, 256, 1, 8, 2},  {32, 128, 1, 4, 4}, {32, 64, 1, 4, 6},  {16, 256, 1, 8, 3},
+    {16, 128, 1, 4, 6},  {16, 64, 1, 4, 8},   {64, 32, 4, 1, 5},  {32, 32, 2, 1, 8},  {64, 16, 4, 1, 6},
+    {128, 16, 8, 1, 4},  {32, 16, 2, 1, 8},   {16, 32, 1, 2, 8},  {16, 16, 1, 1, 16}, {128, 32, 4, 1, 4},
+};
+
+constexpr GradientTile ffma_tiles[] = {
+    {64, 64, 2, 2, 3},  {64, 128, 2, 4, 2}, {32, 128, 1, 4, 3}, {32, 64, 1, 4, 4},
+    {16, 128, 1, 4, 4}, {16, 64, 1, 4, 6},  {64, 32, 4, 1, 4},  {32, 32, 2, 1, 6},
+    {64, 16, 4, 1, 6},  {32, 16, 2, 1, 8},  {16, 32, 1, 2, 8},  {16, 16, 1, 1, 8},
+};
+
+constexpr GradientTile wgmma_tiles[] = {
+    {128, 256, 8, 1, 1, MmaPath::wgmma}, {128, 192, 8, 1, 1, MmaPath::wgmma},
+    {128, 128, 8, 1, 2, MmaPath::wgmma}, {64, 256, 4, 1, 2, MmaPath::wgmma},
+    {64, 192, 4, 1, 2, MmaPath::wgmma},  {64, 128, 4, 1, 3, MmaPath::wgmma},
+    {64, 64, 4, 1, 4, MmaPath::wgmma},   {64, 384, 4, 2, 1, MmaPath::wgmma},
+    {128, 64, 8, 1, 2, MmaPath::wgmma},
+};
+
+/// The tile's columns as channels of offsets: all channels of as many offsets as fit, or a part of one.
+TileShape shape_of(const GradientTile& tile, const GradientPipeline& pipeline, const GemmProblem& problem) {
+  TileShape shape{.row_tile = tile.rows,
+                  .column_tile = std::min(tile.columns, problem.in_channels),
+                  .warps_m = tile.warps_m,
+                  .warps_n = tile.warps_n,
+                  .min_blocks = tile.min_blocks,
+                  .k_bytes = pipeline.pairs * storage_bytes(problem.compute),
+                  .stages = pipeline.stages,
+                  .mma = has_matrix_path(problem) ? tile.mma : MmaPath::ffma,
+                  .offsets = 1};
+  const int fitting = std::clamp(tile.columns / problem.in_channels, 1, problem.volume);
+  const auto groups = static_cast<int>(divide_up(problem.volume, fitting));
+  shape.offsets = static_cast<int>(divide_up(problem.volume, groups));  // groups of about one size
+  return shape;
+}
+
+/// Not wider than all channels of all offsets need, rounded up to a power of two; not narrower than half of a
+/// tile that the channels of one offset would fill.
+bool columns_suit(const GradientTile& tile, const GemmProblem& problem) {
+  const std::int64_t all = std::int64_t{problem.in_channels} * problem.volume;
+  const auto covering =
+      static_cast<int>(std::bit_ceil(static_cast<unsigned>(std::clamp<std::int64_t>(all, 16, 512))));
+  const int least = problem.in_channels >= 256 ? 128 : problem.in_channels >= 64 ? 64 : 16;
+  return tile.columns <= covering && tile.columns >= std::min(least, covering);
+}
+
+void append(std::vector<TileShape>& shapes, std::span<const GradientTile> tiles,
+            const GradientPipeline& pipeline, const GemmProblem& problem) {
+  for (const GradientTile& tile : tiles) {
+    if (columns_fit(tile.rows, problem.out_channels) && columns_suit(tile, problem))
+      shapes.push_back(shape_of(tile, pipeline, problem));
+  }
+}
+
+/// What a kernel is expected to execute and to move, for all pairs.
+struct Work {
+  double entries = 0;  ///< lines of the pair lists, over all groups
+  double nanoseconds = 0;
+};
+
+/// Rates of the whole device, in units that matter only against each other: multiply-adds and bytes a
+/// nanosecond.
+double multiply_adds(const KernelSpec& spec) {
+  const double slower = spec.compute == ElementType::tf32 ? 0.4 : 1.0;
+  switch (spec.mma) {
+    case MmaPath::ffma:
+      return 15e3;
+    case MmaPath::mma_sync:
+      return 175e3 * slower;
+    case MmaPath::wgmma:
+      return 300e3;
+  }
+  return 1;
+}
+constexpr double gathered_bytes = 3500;
+constexpr double streamed_bytes = 2500;
+
+Work expected_work(const GemmProblem& problem, const KernelSpec& spec) {
+  const double rows = static_cast<double>(std::max<std::int64_t>(problem.rows, 1));
+  const double pairs_per_row = problem.pairs_per_row > 0 ? problem.pairs_per_row : 0.5 * spec.volume;
+  const double density = std::min(1.0, pairs_per_row / spec.volume);
+  // Neighboring offsets are often present together: a group's list grows slower than with chance.
+  const double group_density = std::min(1.0, density * std::pow(spec.offsets, 0.5));
+  const double tiles = static_cast<double>(divide_up(spec.out_channels, spec.row_tile)) *
+                       static_cast<double>(divide_up(spec.in_channels, spec.column_tile));
+  Work work;
+  work.entries = rows * group_density * offset_groups(spec);
+  const double products = work.entries * tiles * spec.row_tile * gradient_columns(spec);
+  const double present = density / group_density * spec.offsets * spec.column_tile;  // columns, of an entry
+  const double bytes = work.entries * tiles *
+                       ((spec.row_tile + present) * storage_bytes(spec.compute) + 8.0 * (1 + spec.offsets));
+  // Half of the shorter of the two is seldom hidden behind the longer.
+  const double arithmetic = products / multiply_adds(spec);
+  const double traffic = bytes / gathered_bytes;
+  work.nanoseconds = std::max(arithmetic, traffic) + 0.5 * std::min(arithmetic, traffic);
+  return work;
+}
+
+}  // namespace
+
+std::vector<TileShape> gradient_shapes(const GemmProblem& problem) {
+  const GradientPipeline pipeline = family_of(problem.architecture).gradient_pipeline;
+  std::vector<TileShape> shapes;
+  if (!has_matrix_path(problem)) {
+    append(shapes, ffma_tiles, pipeline, problem);
+    return shapes;
+  }
+  append(shapes, mma_sync_tiles, pipeline, problem);
+  if (problem.architecture.has_wgmma(problem.compute)) append(shapes, wgmma_tiles, {64, 4}, problem);
+  return shapes;
+}
+
+void sort_gradient_candidates(const GemmProblem& problem, std::vector<KernelSpec>& specs) {
+  std::stable_sort(specs.begin(), specs.end(), [&](const KernelSpec& first, const KernelSpec& second) {
+    return expected_work(problem, first).nanoseconds < expected_work(problem, second).nanoseconds;
+  });
+}
+
+int gradient_splits(const GemmProblem& problem, const KernelSpec& spec) {
+  constexpr int most_splits = 64;
+  constexpr double least_pairs = 512;  // of a part
+  constexpr double most_partial_bytes = 256.0 * 1024 * 1024;
+  const double blocks = static_cast<double>(launch_shape(spec).blocks);
+  const double slots = static_cast<double>(problem.multiprocessors) * spec.min_blocks;
+  const Work work = expected_work(problem, spec);
+  const double gradient_bytes =
+      4.0 * spec.volume * static_cast<double>(spec.in_channels) * static_cast<double>(spec.out_channels);
+  int best = 1;
+  double best_time = 0;
+  for (int splits = 1; splits <= most_splits; ++splits) {
+    if (splits > 1 && (work.entries / offset_groups(spec) / splits < least_pairs ||
+                       gradient_bytes * splits > most_partial_bytes))
+      break;
+    // The last round of blocks is not full, and its blocks differ in their pairs.
+    const double rounds = blocks * splits / slots;
+    const double idle = rounds < 1 ? 1 / rounds : 1 + 0.5 / rounds;
+    const double partials = splits == 1 ? 0 : 2 * gradient_bytes * splits / streamed_bytes + 3000;
+    const double time = work.nanoseconds * idle + partials;
+    if (splits == 1 || time < best_time) {
+      best = splits;
+      best_time = time;
+    }
+  }
+  return best;
+}
+
+}  // namespace flexgemm::codegen

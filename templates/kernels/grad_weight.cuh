@@ -1,0 +1,190 @@
+#pragma once
+
+#include "config.cuh"
+#include "epilogue/store_gradient.cuh"
+#include "load/pair_ring.cuh"
+#include "load/pair_tile.cuh"
+#include "mma/ffma_pairs.cuh"
+#include "mma/mma_sync_pairs.cuh"
+#include "mma/wgmma_pairs.cuh"
+#include "parameters.cuh"
+#include "ptx/copy.cuh"
+
+namespace flexgemm {
+
+/// How the accumulators see the block's tile: all columns of all its offsets side by side.
+template <class Config>
+struct GradWeightTile : Config {
+  static constexpr int kColumnTile = Config::kColumns;
+};
+
+template <class Config, class First, class Second, MmaPath kMma>
+struct SelectPairs {
+  using type = MmaSyncPairs<GradWeightTile<Config>, First, Second>;
+};
+template <class Config, class First, class Second>
+struct SelectPairs<Config, First, Second, MmaPath::ffma> {
+  using type = FfmaPairs<GradWeightTile<Config>, First, Second>;
+};
+template <class Config, class First, class Second>
+struct SelectPairs<Config, First, Second, MmaPath::wgmma> {
+  using type = WgmmaPairs<GradWeightTile<Config>, First, Second>;
+};
+
+/// Weight gradients of kOffsets kernel offsets, kRowTile output channels and kColumnTile input channels of
+/// each offset a block (parameters.cuh defines the operands). The reduction runs over pairs, kKTile at a
+/// time: one row of grad_out meets the feats rows of all the block's offsets, so that it is fetched once for
+/// all of them. Both operands are gathered rows and lie [pair, channel] in shared memory. All warps load and
+/// compute; cp.async keeps kStages - 1 tiles under way; without it blocks of one multiprocessor hide each
+/// other's loads.
+template <class Config>
+struct GradWeight {
+  using Storage = typename Config::Storage;
+  using Ring = PairRing<Config>;
+  using GradOutTile = PairTile<Config, 1, Config::kRowTile, Config::kRowTile, 0, Config::kOutChannels,
+                               Config::kWeightVectorBytes>;
+  using FeatsTile = PairTile<Config, Config::kOffsets, Config::kColumnTile, Config::kColumns, 1,
+                             Config::kInChannels, Config::kFeatsVectorBytes>;
+  using Accumulator = typename SelectPairs<Config, typename GradOutTile::Layout, typename FeatsTile::Layout,
+                                           Config::kMma>::type;
+  using Epilogue = StoreGradient<Config, Accumulator>;
+  using Output = typename Epilogue::Output;
+
+  static constexpr int kGradOutBytes = GradOutTile::Layout::kBytes;
+  static constexpr int kStageBytes = kGradOutBytes + FeatsTile::Layout::kBytes;
+  static constexpr int kPipelineBytes = Config::kStages * kStageBytes;
+  // Shared memory: [stages of grad_out and feats tiles][pair ring]; the epilogue's staging reuses all of it.
+  static constexpr int kSharedBytes =
+      ceil_divide(maximum(kPipelineBytes + Ring::kBytes, Epilogue::kBytes), 128) * 128;
+  static_assert(kSharedBytes == Config::kSharedBytes, "codegen and kernel disagree on shared memory");
+  static_assert(Config::kThreads == 32 * Config::kWarpsM * Config::kWarpsN, "one thread a lane");
+  static_assert(Config::kAsyncCopy || Config::kStages == 2, "without cp.async there are two stages");
+  static_assert(kGradOutBytes % 16 == 0 && kStageBytes % 16 == 0, "tiles start at whole vectors");
+
+  /// Pairs summed before the sums join those in memory: the matrix unit truncates as it adds, which would
+  /// bias longer sums by more than rounding does.
+  static constexpr int kMostTiles = 65536 / Config::kKTile;
+
+  __device__ __forceinline__ static void run(const GradWeightParameters& parameters) {
+    extern __shared__ __align__(1024) unsigned char shared[];
+    constexpr int kColumnTiles = ceil_divide(Config::kInChannels, Config::kColumnTile);
+    constexpr int kRowTiles = ceil_divide(Config::kOutChannels, Config::kRowTile);
+    const int first_channel = blockIdx.x % kColumnTiles * Config::kColumnTile;
+    const int first_row = blockIdx.x / kColumnTiles % kRowTiles * Config::kRowTile;
+    const int group = blockIdx.x / kColumnTiles / kRowTiles;
+    const int split = blockIdx.y;
+    const int warp = threadIdx.x / 32;
+    const int warp_row = Accumulator::warp_row(warp);
+    const int warp_column = Accumulator::warp_column(warp);
+
+    const long long first_block = __ldg(parameters.group_begin + group);
+    const int blocks = static_cast<int>(__ldg(parameters.group_begin + group + 1) - first_block);
+    const long long tiles = blocks / Ring::kBlocks;
+    const int begin = static_cast<int>(tiles * split / parameters.splits);
+    const int end = static_cast<int>(tiles * (split + 1) / parameters.splits);
+    const Ring ring{reinterpret_cast<int*>(shared + kPipelineBytes),
+                    parameters.pairs + first_block * (Ring::kRows * Ring::kBlockPairs)};
+    Output* output = static_cast<Output*>(parameters.output);
+    if constexpr (Config::kPartialOutput) {
+      output += static_cast<long long>(split) * Config::kOutChannels * Config::kVolume * Config::kInChannels;
+    }
+    int from = begin;
+    do {
+      const int to = minimum(end, from + kMostTiles);
+      Accumulator accumulator;
+      if (from < to) {
+        const Operands operands{static_cast<const Storage*>(parameters.grad_out),
+                                static_cast<const Storage*>(parameters.feats), ring, first_row,
+                                first_channel};
+        if constexpr (Config::kAsyncCopy) {
+          run_async(accumulator, shared, operands, from, to, warp_row, warp_column);
+        } else {
+          run_registers(accumulator, shared, operands, from, to, warp_row, warp_column);
+        }
+        __syncthreads();  // the epilogue reuses the stages
+      }
+      Epilogue::run(accumulator, shared, output, parameters.accumulate != 0 || from != begin, first_row,
+                    group * Config::kOffsets, first_channel, warp_row, warp_column);
+      if (to < end) __syncthreads();  // and the stages the epilogue's memory
+      from = to;
+    } while (from < end);
+  }
+
+ private:
+  struct Operands {
+    const Storage* grad_out;
+    const Storage* feats;
+    const Ring& ring;
+    int first_row;
+    int first_channel;
+  };
+
+  __device__ __forceinline__ static void copy(unsigned stage, const Operands& operands, int tile) {
+    const int* pairs = operands.ring.pairs(tile);
+    GradOutTile::copy(stage, operands.grad_out, pairs, operands.first_row);
+    FeatsTile::copy(stage + kGradOutBytes, operands.feats, pairs, operands.first_channel);
+  }
+
+  __device__ __forceinline__ static void run_async(Accumulator& accumulator, unsigned char* shared,
+                                                   const Operands& operands, int begin, int end, int warp_row,
+                                                   int warp_column) {
+    constexpr int kAhead = Config::kStages - 1 - Accumulator::kPending;
+    const unsigned base = shared_address(shared);
+    // The tiles of the prologue need their pairs at once; every later tile finds its pairs fetched kAhead
+    // tiles ago.
+    for (int tile = begin; tile < minimum(begin + kAhead, end); ++tile) operands.ring.fetch(tile);
+    copy_commit();
+    copy_wait<0>();
+    __syncthreads();
+    for (int ahead = 0; ahead < kAhead; ++ahead) {
+      if (begin + ahead < end) copy(base + ahead * kStageBytes, operands, begin + ahead);
+      if (begin + ahead + kAhead < end) operands.ring.fetch(begin + ahead + kAhead);
+      copy_commit();
+    }
+    int stage = 0;
+    int next_stage = kAhead;
+    for (int tile = begin; tile < end; ++tile) {
+      copy_wait<kAhead - 1>();
+      Accumulator::publish_copies();
+      __syncthreads();
+      if (tile + kAhead < end) copy(base + next_stage * kStageBytes, operands, tile + kAhead);
+      if (tile + 2 * kAhead < end) operands.ring.fetch(tile + 2 * kAhead);
+      copy_commit();
+      const unsigned char* tiles = shared + stage * kStageBytes;
+      accumulator.multiply(tiles, tiles + kGradOutBytes, warp_row, warp_column);
+      stage = stage + 1 == Config::kStages ? 0 : stage + 1;
+      next_stage = next_stage + 1 == Config::kStages ? 0 : next_stage + 1;
+    }
+    accumulator.finish();
+    copy_wait<0>();
+  }
+
+  __device__ __forceinline__ static void run_registers(Accumulator& accumulator, unsigned char* shared,
+                                                       const Operands& operands, int begin, int end,
+                                                       int warp_row, int warp_column) {
+    const auto copy = [&](int tile) {
+      unsigned char* stage = shared + (tile - begin) % 2 * kStageBytes;
+      const int* pairs = operands.ring.pairs(tile);
+      GradOutTile::copy_now(stage, operands.grad_out, pairs, operands.first_row);
+      FeatsTile::copy_now(stage + kGradOutBytes, operands.feats, pairs, operands.first_channel);
+    };
+    operands.ring.fetch(begin);
+    if (begin + 1 < end) operands.ring.fetch(begin + 1);
+    __syncthreads();
+    copy(begin);
+    for (int tile = begin; tile < end; ++tile) {
+      __syncthreads();
+      if (tile + 1 < end) copy(tile + 1);
+      if (tile + 2 < end) operands.ring.fetch(tile + 2);
+      const unsigned char* current = shared + (tile - begin) % 2 * kStageBytes;
+      accumulator.multiply(current, current + kGradOutBytes, warp_row, warp_column);
+    }
+  }
+};
+
+template <class Config>
+__device__ __forceinline__ void grad_weight(const GradWeightParameters& parameters) {
+  GradWeight<Config>::run(parameters);
+}
+
+}  // namespace flexgemm

@@ -1,0 +1,46 @@
+#pragma once
+
+#include "config.cuh"
+#include "ptx/copy.cuh"
+
+namespace flexgemm {
+
+/// The pairs of a group of kOffsets kernel offsets on their way through shared memory: for each pair the row
+/// of grad_out and, for each offset, the row of feats, or -1. A K tile is kKTile pairs: kBlocks blocks of 32
+/// pairs, each [1 + kOffsets][32] integers. Fetched as many tiles before their rows as those are fetched
+/// before they are multiplied.
+template <class Config>
+struct PairRing {
+  static constexpr int kBlockPairs = 32;
+  static constexpr int kRows = 1 + Config::kOffsets;
+  static constexpr int kBlocks = Config::kKTile / kBlockPairs;
+  static constexpr int kTileInts = kRows * Config::kKTile;
+  static constexpr int kSlots = 2 * (Config::kStages - 1) + 1;
+  static constexpr int kBytes = kSlots * kTileInts * 4;
+  static_assert(Config::kKTile % kBlockPairs == 0, "a K tile is whole blocks of pairs");
+
+  int* slots;         // [kSlots, kTileInts] in shared memory
+  const int* source;  // the group's first tile in global memory
+
+  /// Starts the copy of a tile's pairs. The caller commits and synchronizes.
+  __device__ __forceinline__ void fetch(int tile) const {
+    const int* from = source + static_cast<long long>(tile) * kTileInts;
+    int* to = slots + tile % kSlots * kTileInts;
+    for (int i = threadIdx.x; i < kTileInts / 4; i += Config::kThreads) {
+      if constexpr (Config::kAsyncCopy) {
+        copy_async<16>(shared_address(to + i * 4), from + i * 4, true);
+      } else {
+        *reinterpret_cast<int4*>(to + i * 4) = __ldg(reinterpret_cast<const int4*>(from) + i);
+      }
+    }
+  }
+
+  /// Pairs of a tile that was fetched: element [operand][pair] is at row(pairs, operand, pair), where operand
+  /// 0 is grad_out and 1 + j is feats at offset j of the group.
+  __device__ __forceinline__ const int* pairs(int tile) const { return slots + tile % kSlots * kTileInts; }
+  __device__ __forceinline__ static int row(const int* pairs, int operand, int pair) {
+    return pairs[(pair / kBlockPairs * kRows + operand) * kBlockPairs + pair % kBlockPairs];
+  }
+};
+
+}  // namespace flexgemm
