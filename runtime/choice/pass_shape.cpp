@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <utility>
 
 #include "codegen/emit.hpp"
 #include "core/fail.hpp"
@@ -29,26 +30,33 @@ bool is_split(Algorithm algorithm) {
   return algorithm == Algorithm::implicit_gemm_splitk || algorithm == Algorithm::masked_implicit_gemm_splitk;
 }
 
-GemmChoice default_choice(const codegen::GemmProblem& problem, Algorithm algorithm) {
-  const bool split = is_split(algorithm);
+GemmChoice default_choice(const TargetDevice& device, const PassShape& pass, Algorithm algorithm) {
+  const codegen::GemmProblem problem = gemm_problem(device, pass, algorithm);
   GemmChoice choice;
   choice.algorithm = algorithm;
-  choice.spec =
-      codegen::default_gemm(problem, split ? codegen::OutputType::partial : codegen::OutputType::storage);
-  choice.splits = split ? codegen::default_splits(problem, choice.spec) : 1;
+  choice.spec = codegen::default_gemm(problem, output_type(pass, algorithm));
+  if (is_split(algorithm)) choice.splits = std::max(2, codegen::default_splits(problem, choice.spec));
   return choice;
+}
+
+/// Split unless one part is expected to be fastest.
+GemmChoice choose_grad_weight(const TargetDevice& device, const PassShape& pass) {
+  const Algorithm split = Algorithm::masked_implicit_gemm_splitk;
+  const GemmChoice choice = default_choice(device, pass, split);
+  if (codegen::default_splits(gemm_problem(device, pass, split), choice.spec) > 1) return choice;
+  return default_choice(device, pass, Algorithm::masked_implicit_gemm);
 }
 
 GemmChoice choose(const TargetDevice& device, const PassShape& pass) {
   const Algorithm pinned = pass.algorithm;
-  if (pinned != Algorithm::automatic) return default_choice(gemm_problem(device, pass, pinned), pinned);
+  if (pinned != Algorithm::automatic) return default_choice(device, pass, pinned);
+  if (pass.op == Op::grad_weight) return choose_grad_weight(device, pass);
   const Algorithm whole = pass.volume == 1 ? Algorithm::implicit_gemm : Algorithm::masked_implicit_gemm;
-  const GemmChoice choice = default_choice(gemm_problem(device, pass, whole), whole);
+  const GemmChoice choice = default_choice(device, pass, whole);
   const std::int64_t row_tiles = (pass.rows + choice.spec.row_tile - 1) / choice.spec.row_tile;
   const std::int64_t blocks = row_tiles * codegen::launch_shape(choice.spec).column_tiles;
   if (pass.volume == 1 || blocks >= device.multiprocessors) return choice;
-  const Algorithm split = Algorithm::masked_implicit_gemm_splitk;
-  return default_choice(gemm_problem(device, pass, split), split);
+  return default_choice(device, pass, Algorithm::masked_implicit_gemm_splitk);
 }
 
 /// What codegen throws becomes the library's error.
@@ -62,7 +70,30 @@ auto with_codegen_errors(const TargetDevice& device, const Make& make) {
   }
 }
 
+/// Pairs that one grad_weight block sums before the sums pass through memory (templates/kernels/
+/// grad_weight.cuh), where 16 bits would round them.
+constexpr std::int64_t most_pairs_in_registers = 65536;
+
+/// Type that the kernel of a choice writes.
+DType written_type(const PassShape& pass, const codegen::KernelSpec& spec) {
+  return spec.output == codegen::OutputType::partial ? DType::f32 : storage_type(pass.dtype);
+}
+
 }  // namespace
+
+codegen::OutputType output_type(const PassShape& pass, Algorithm algorithm) {
+  if (is_split(algorithm)) return codegen::OutputType::partial;
+  if (pass.op != Op::grad_weight) return codegen::OutputType::storage;
+  const bool one_sum = pass.rows <= most_pairs_in_registers && algorithm != Algorithm::explicit_gemm;
+  const bool direct =
+      pass.output_dtype == storage_type(pass.dtype) && (pass.output_dtype == DType::f32 || one_sum);
+  return direct ? codegen::OutputType::storage : codegen::OutputType::partial;
+}
+
+bool needs_reduction(const PassShape& pass, const GemmChoice& choice) {
+  if (is_split(choice.algorithm)) return true;
+  return pass.op == Op::grad_weight && written_type(pass, choice.spec) != pass.output_dtype;
+}
 
 codegen::GemmProblem gemm_problem(const TargetDevice& device, const PassShape& pass, Algorithm algorithm) {
   codegen::GemmProblem problem;
@@ -72,11 +103,14 @@ codegen::GemmProblem gemm_problem(const TargetDevice& device, const PassShape& p
   problem.out_channels = static_cast<int>(pass.out_channels);
   problem.volume = pass.volume;
   problem.rows = pass.rows;
+  if (pass.op == Op::grad_input) std::swap(problem.in_channels, problem.out_channels);
+  if (pass.op == Op::grad_weight) problem.kind = codegen::KernelKind::grad_weight;
   problem.pairs_per_row =
       pass.rows == 0 ? 0 : static_cast<double>(pass.pairs) / static_cast<double>(pass.rows);
   problem.multiprocessors = device.multiprocessors;
   problem.feats_alignment = pass.first_alignment;
-  problem.weight_alignment = pass.second_alignment;
+  // The weights of grad_input are transposed into the library's own memory.
+  problem.weight_alignment = pass.op == Op::grad_input ? 16 : pass.second_alignment;
   problem.output_alignment = pass.output_alignment;
   problem.bias = pass.bias;
   problem.epilogue = pass.epilogue;
@@ -95,8 +129,11 @@ GemmChoice choose_gemm(const TargetDevice& device, const PassShape& pass) {
 }
 
 codegen::KernelSpec reduce_spec(const TargetDevice& device, const PassShape& pass) {
+  const bool in_float = pass.op == Op::grad_weight && pass.output_dtype == DType::f32;
   return with_codegen_errors(device, [&] {
-    return codegen::reduce_partials_spec(gemm_problem(device, pass, Algorithm::implicit_gemm));
+    return codegen::reduce_partials_spec(
+        gemm_problem(device, pass, Algorithm::implicit_gemm),
+        in_float ? codegen::OutputType::partial : codegen::OutputType::storage);
   });
 }
 
@@ -106,11 +143,19 @@ codegen::KernelSpec gather_spec(const TargetDevice& device, const PassShape& pas
   return with_codegen_errors(device, [&] { return codegen::gather_rows_spec(problem); });
 }
 
+codegen::KernelSpec transpose_spec(const TargetDevice& device, const PassShape& pass) {
+  return with_codegen_errors(device, [&] {
+    return codegen::transpose_weights_spec(gemm_problem(device, pass, Algorithm::implicit_gemm),
+                                           pass.second_alignment);
+  });
+}
+
 std::vector<codegen::KernelSpec> kernels_of(const TargetDevice& device, const PassShape& pass,
                                             const GemmChoice& choice) {
   std::vector<codegen::KernelSpec> specs{choice.spec};
   if (choice.algorithm == Algorithm::explicit_gemm) specs.push_back(gather_spec(device, pass));
-  if (is_split(choice.algorithm)) specs.push_back(reduce_spec(device, pass));
+  if (needs_reduction(pass, choice)) specs.push_back(reduce_spec(device, pass));
+  if (pass.op == Op::grad_input) specs.push_back(transpose_spec(device, pass));
   return specs;
 }
 

@@ -54,15 +54,25 @@ struct GemmChoice {
 /// of rows.
 codegen::GemmProblem gemm_problem(const TargetDevice& device, const PassShape& pass, Algorithm algorithm);
 
+/// What the kernel of a pass writes under one algorithm: float sums or the storage type.
+codegen::OutputType output_type(const PassShape& pass, Algorithm algorithm);
+
+/// Whether what the kernel of a choice writes is not the result yet: split, or a weight gradient in 16 bits
+/// that is summed in float first.
+bool needs_reduction(const PassShape& pass, const GemmChoice& choice);
+
 /// The kernel that a pass runs when nothing has been tuned. The pinned algorithm is obeyed; `automatic` means
 /// implicit_gemm for one offset, else masked_implicit_gemm, in its split form when its tiles would leave
-/// multiprocessors idle. Throws Error{unsupported}.
+/// multiprocessors idle; for grad_weight masked_implicit_gemm, split as far as pays. Throws
+/// Error{unsupported}.
 GemmChoice choose_gemm(const TargetDevice& device, const PassShape& pass);
 
-/// The kernel that adds the partial sums of a split reduction.
+/// The kernel that adds the partial sums of a split reduction, converts, and adds to what is there.
 codegen::KernelSpec reduce_spec(const TargetDevice& device, const PassShape& pass);
 /// The kernel that gathers rows for explicit_gemm.
 codegen::KernelSpec gather_spec(const TargetDevice& device, const PassShape& pass);
+/// The kernel that transposes the weights for grad_input.
+codegen::KernelSpec transpose_spec(const TargetDevice& device, const PassShape& pass);
 
 /// Every kernel that a pass of this choice asks for, the product's first. A new step of a pass has its kernel
 /// here too: packs compiled without a GPU hold what this names. Throws Error{unsupported}.

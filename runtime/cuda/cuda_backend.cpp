@@ -3,7 +3,10 @@
 #include <utility>
 
 #include "core/fail.hpp"
+#include "cuda/device_array.hpp"
 #include "cuda/driver.hpp"
+#include "cuda/grad_bias.hpp"
+#include "cuda/launch.hpp"
 
 namespace flexgemm::detail {
 
@@ -16,10 +19,6 @@ std::shared_ptr<const MapData> CudaBackend::submanifold_map(const MapArguments& 
 }
 
 KernelChoice CudaBackend::choice(const Conv3dOptions& conv, const MapData& map, Op op) {
-  if (op != Op::forward) {
-    fail(ErrorCode::unsupported, "{} does not run on CUDA devices yet; use the device cpu for gradients",
-         name(op));
-  }
   const ContextScope scope(*device_);
   const GemmChoice choice = choices_.get(*device_, pass_without_tensors(conv, cuda_map(map), op));
   return {.algorithm = choice.algorithm, .kernel = codegen::to_string(choice.spec), .splits = choice.splits};
@@ -39,8 +38,42 @@ void CudaBackend::forward(const ForwardArguments& arguments, Stream stream) {
   run(forward_pass(arguments), stream);
 }
 
-void CudaBackend::backward(const BackwardArguments&, Stream) {
-  fail(ErrorCode::unsupported, "gradients do not run on CUDA devices yet; use the device cpu for backward");
+void CudaBackend::backward(const BackwardArguments& arguments, Stream stream) {
+  const ContextScope scope(*device_);
+  if (arguments.map->rows == 0) return clear_gradients(arguments, stream);
+  if (arguments.grad_input != nullptr) run(grad_input_pass(arguments), stream);
+  if (arguments.grad_weight != nullptr) run(grad_weight_pass(arguments), stream);
+  if (arguments.grad_bias != nullptr) grad_bias(arguments, stream);
+}
+
+void CudaBackend::clear_gradients(const BackwardArguments& arguments, Stream stream) {
+  if (arguments.accumulate) return;
+  const Conv3dOptions& conv = *arguments.conv;
+  const auto clear = [&](void* gradient, std::int64_t elements, DType dtype) {
+    if (gradient == nullptr) return;
+    require_success(
+        cudaMemsetAsync(gradient, 0, static_cast<std::size_t>(elements) * size_of(dtype), stream.handle()),
+        "clearing a gradient");
+  };
+  clear(arguments.grad_weight, arguments.map->volume() * conv.in_channels * conv.out_channels,
+        arguments.grad_weight_dtype);
+  clear(arguments.grad_bias, conv.out_channels, arguments.grad_bias_dtype);
+}
+
+void CudaBackend::grad_bias(const BackwardArguments& arguments, Stream stream) {
+  const std::int64_t channels = arguments.conv->out_channels;
+  const int parts = grad_bias_parts(arguments.map->rows, channels, device_->properties().multiprocessors);
+  const DeviceArray<float> partials(device_->memory(), parts * channels, stream);
+  run_grad_bias({.grad_out = arguments.grad_out,
+                 .dtype = storage_type(arguments.conv->dtype),
+                 .rows = arguments.map->rows,
+                 .channels = channels,
+                 .parts = parts,
+                 .partials = partials.data(),
+                 .output = arguments.grad_bias,
+                 .output_dtype = arguments.grad_bias_dtype,
+                 .accumulate = arguments.accumulate},
+                stream.handle());
 }
 
 void* CudaBackend::allocate(std::size_t bytes, Stream stream) {

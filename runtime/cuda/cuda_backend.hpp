@@ -43,6 +43,9 @@ class CudaBackend final : public Backend {
  private:
   /// Chooses and runs; the device's context must be current.
   void run(const GemmPass& pass, Stream stream);
+  void grad_bias(const BackwardArguments& arguments, Stream stream);
+  /// Gradients over no rows: zeros, or what is there.
+  static void clear_gradients(const BackwardArguments& arguments, Stream stream);
 
   std::shared_ptr<const CudaDevice> device_;
   KernelCache kernels_;

@@ -25,6 +25,7 @@ bool use_symmetry(const SubmanifoldOptions& options) {
 CudaMap::CudaMap(std::shared_ptr<const CudaDevice> gpu, const MapArguments& arguments, Stream stream)
     : MapData(Device::cuda(gpu->ordinal()), arguments.rows, arguments.options, gpu->context()),
       device_(std::move(gpu)),
+      checked_(arguments.options.checked),
       ready_(std::make_unique<Event>()) {
   if (rows == 0) {
     pairs_ = 0;
@@ -94,9 +95,12 @@ CudaMap::~CudaMap() {
     if (order != nullptr) order->ready.wait_quietly(release);
   }
   for (const auto& [key, layout] : layouts_) layout->ready.wait_quietly(release);
+  for (const auto& [key, list] : pair_lists_) list->ready.wait_quietly(release);
   for (const Use& use : uses_) use.event->wait_quietly(release);
   // Everything that holds device memory or an event dies here, while the context is current.
+  inverse_.reset();
   uses_.clear();
+  pair_lists_.clear();
   layouts_.clear();
   orders_ = {};
   ready_.reset();

@@ -13,6 +13,7 @@
 #include "cuda/device_array.hpp"
 #include "cuda/event.hpp"
 #include "cuda/map_build.hpp"
+#include "cuda/pair_list.hpp"
 #include "cuda/tile_layout.hpp"
 
 namespace flexgemm::detail {
@@ -32,6 +33,16 @@ class CudaMap final : public MapData {
   /// Needs rows >= 1. The reference lives as long as the map.
   const TileLayout& layout(const LayoutKey& key, Stream stream) const;
 
+  /// The pair list with this key, likewise: what layouts are to forward and grad_input, for grad_weight.
+  const PairList& pair_list(const PairKey& key, Stream stream) const;
+
+  /// The map that grad_input gathers by: inverse[m, v] = n where indices[n, v] = m, built on `stream` if it
+  /// is the first time. For odd extents it is this map itself with its offsets the other way round:
+  /// indices[n, v] = m exactly if indices[m, V - 1 - v] = n. Needs rows >= 1. Throws Error{unsupported} if
+  /// coordinates are repeated, which only an unchecked map can have: then several rows n share a neighbor m
+  /// at v.
+  const CudaMap& inverse(Stream stream) const;
+
   /// Makes later work on `stream` wait until `indices()` is complete.
   void wait_ready(Stream stream) const { ready_->wait(stream.handle()); }
 
@@ -41,6 +52,9 @@ class CudaMap final : public MapData {
   void record_use(Stream stream) const;
 
  private:
+  struct Inverse {};
+  CudaMap(const CudaMap& map, Inverse, Stream stream);
+  std::int64_t repeated_rows(Stream stream) const;  // needs the lock
   void build(const MapArguments& arguments, Stream stream);
   void check(const MapArguments& arguments, Stream stream);
   const std::shared_ptr<const RowOrder>& row_order(LayoutKind kind, const LayoutSource& source,
@@ -52,6 +66,7 @@ class CudaMap final : public MapData {
   };
 
   std::shared_ptr<const CudaDevice> device_;
+  bool checked_ = true;
   DeviceArray<std::int32_t> indices_;  // [rows, V], then the BuildCounters
   const BuildCounters* counters_ = nullptr;
   std::unique_ptr<Event> ready_;
@@ -60,6 +75,9 @@ class CudaMap final : public MapData {
   mutable std::optional<std::int64_t> pairs_;
   mutable std::array<std::shared_ptr<const RowOrder>, 2> orders_;  // natural, Gray
   mutable std::map<LayoutKey, std::shared_ptr<const TileLayout>> layouts_;
+  mutable std::map<PairKey, std::shared_ptr<const PairList>> pair_lists_;
+  mutable std::unique_ptr<const CudaMap> inverse_;  // reads counters_ of this map
+  mutable std::optional<std::int64_t> repeated_rows_;
   mutable std::vector<Use> uses_;
 };
 

@@ -14,6 +14,7 @@ namespace {
 /// The operands of gathered rows times weights: output[n] = bias + sum over v of input[map[n, v]] * weight.
 struct GatherGemm {
   const PassRun& run;
+  const CudaMap& map;
   const void* input;  // [N, in_channels]
   std::int64_t in_channels;
   std::int64_t out_channels;
@@ -71,7 +72,7 @@ void run_split(const GatherGemm& gemm, const Kernel& kernel, const TileLayout& l
                                             .shift = run.pass.epilogue.shift,
                                             .rows = run.rows(),
                                             .splits = splits,
-                                            .unused = 0};
+                                            .accumulate = 0};
   const std::int64_t vector = reduce.spec().output_vector_bytes / run.element_bytes();
   reduce.launch(grid_stride_blocks(run.device(), reduce, ceil_div(outputs, vector)), 1, parameters,
                 run.stream);
@@ -96,13 +97,13 @@ void run_explicit(const GatherGemm& gemm, const Kernel& kernel) {
   for (std::int64_t first = 0; first < run.rows(); first += chunk) {
     const std::int64_t rows = std::min(chunk, run.rows() - first);
     const GatherRowsParameters parameters{.feats = gemm.input,
-                                          .indices = run.pass.map->indices(),
+                                          .indices = gemm.map.indices(),
                                           .gathered = gathered.data(),
                                           .first_row = first,
                                           .rows = rows};
     gather.launch(grid_stride_blocks(run.device(), gather, rows * vectors_per_row), 1, parameters,
                   run.stream);
-    const TileLayout& layout = run.pass.map->layout(
+    const TileLayout& layout = gemm.map.layout(
         {.kind = LayoutKind::identity, .row_tile = kernel.spec().row_tile, .rows = rows}, run.stream);
     auto* output = static_cast<std::byte*>(run.pass.output) + first * gemm.out_channels * run.element_bytes();
     launch_gemm(gemm, kernel, layout, gathered.data(), output, rows, first);
@@ -110,8 +111,8 @@ void run_explicit(const GatherGemm& gemm, const Kernel& kernel) {
 }
 
 const TileLayout& layout_of(const GatherGemm& gemm, LayoutKind kind) {
-  return gemm.run.pass.map->layout(
-      {.kind = kind, .row_tile = gemm.choice().spec.row_tile, .rows = gemm.run.rows()}, gemm.run.stream);
+  return gemm.map.layout({.kind = kind, .row_tile = gemm.choice().spec.row_tile, .rows = gemm.run.rows()},
+                         gemm.run.stream);
 }
 
 void run_algorithm(const GatherGemm& gemm) {
@@ -134,13 +135,40 @@ void run_algorithm(const GatherGemm& gemm) {
 
 }  // namespace
 
-void run_gather_gemm(const PassRun& run) {
+void run_forward(const PassRun& run) {
   const GemmPass& pass = run.pass;
   run_algorithm({.run = run,
+                 .map = *pass.map,
                  .input = pass.feats,
                  .in_channels = pass.conv->in_channels,
                  .out_channels = pass.conv->out_channels,
                  .weight = pass.weight});
+}
+
+void run_grad_input(const PassRun& run) {
+  const GemmPass& pass = run.pass;
+  const CudaMap& map = *pass.map;
+  const CudaMap& inverse = map.inverse(run.stream);
+  const std::int64_t elements = run.volume() * pass.conv->in_channels * pass.conv->out_channels;
+  const DeviceArray<std::byte> transposed(run.memory(), elements * run.element_bytes(), run.stream);
+  const Kernel& transpose = run.kernels.get(transpose_spec(target_of(run.device()), shape_of(pass)));
+  constexpr std::int64_t tile = 64;  // templates/kernels/transpose_weights.cuh
+  const std::int64_t tiles =
+      ceil_div(pass.conv->in_channels, tile) * ceil_div(pass.conv->out_channels, tile) * run.volume();
+  // A map that is its own inverse names the offsets the other way round.
+  const TransposeWeightsParameters parameters{.weight = pass.weight,
+                                              .transposed = transposed.data(),
+                                              .mirrored = &inverse == &map ? 1 : 0,
+                                              .unused = 0};
+  constexpr std::int64_t most_blocks = 1 << 20;
+  transpose.launch(std::min(tiles, most_blocks), 1, parameters, run.stream);
+  run_algorithm({.run = run,
+                 .map = inverse,
+                 .input = pass.grad_out,
+                 .in_channels = pass.conv->out_channels,
+                 .out_channels = pass.conv->in_channels,
+                 .weight = transposed.data()});
+  if (&inverse != &map && run.stream.recorder() == nullptr) inverse.record_use(run.stream);
 }
 
 }  // namespace flexgemm::detail

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstdint>
+#include <utility>
 
 #include "core/fail.hpp"
 #include "cuda/pass_run.hpp"

@@ -62,7 +62,18 @@ void run_pass(KernelCache& kernels, const GemmPass& pass, const GemmChoice& choi
   }
   if (pass.map->rows == 0) return;
   pass.map->wait_ready(target);
-  run_gather_gemm({kernels, pass, choice, target});
+  const PassRun run{kernels, pass, choice, target};
+  switch (pass.op) {
+    case Op::forward:
+      run_forward(run);
+      break;
+    case Op::grad_input:
+      run_grad_input(run);
+      break;
+    case Op::grad_weight:
+      run_grad_weight(run);
+      break;
+  }
   if (target.recorder() == nullptr) pass.map->record_use(target);
 }
 

@@ -53,11 +53,33 @@ struct ReducePartialsParameters {
   const float* shift = nullptr;
   std::int64_t rows;
   std::int32_t splits;
-  std::int32_t unused;
+  std::int32_t accumulate;
 };
 static_assert(sizeof(ReducePartialsParameters) == 64);
 static_assert(offsetof(ReducePartialsParameters, residual) == 24);
 static_assert(offsetof(ReducePartialsParameters, rows) == 48);
 static_assert(offsetof(ReducePartialsParameters, splits) == 56);
+
+struct TransposeWeightsParameters {
+  const void* weight;
+  void* transposed;
+  std::int32_t mirrored;
+  std::int32_t unused;
+};
+static_assert(sizeof(TransposeWeightsParameters) == 24);
+static_assert(offsetof(TransposeWeightsParameters, mirrored) == 16);
+
+struct GradWeightParameters {
+  const void* feats;
+  const void* grad_out;
+  void* output;
+  const std::int64_t* group_begin;
+  const std::int32_t* pairs;
+  std::int32_t splits;
+  std::int32_t accumulate;
+};
+static_assert(sizeof(GradWeightParameters) == 48);
+static_assert(offsetof(GradWeightParameters, group_begin) == 24);
+static_assert(offsetof(GradWeightParameters, splits) == 40);
 
 }  // namespace flexgemm::detail

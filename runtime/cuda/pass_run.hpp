@@ -5,7 +5,8 @@
 #include "cuda/gemm_pass.hpp"
 #include "cuda/launch.hpp"
 
-// What the steps of a pass share. One file beside this one for each family of passes: gather_gemm.cpp.
+// What the steps of a pass share. One file beside this one for each family of passes: gather_gemm.cpp,
+// grad_weight.cpp.
 
 namespace flexgemm::detail {
 
@@ -34,7 +35,9 @@ inline std::int64_t grid_stride_blocks(const CudaDevice& device, const Kernel& k
   return std::clamp<std::int64_t>(ceil_div(work_items, kernel.shape().threads), 1, most);
 }
 
-/// forward and grad_input: gathered rows times weights.
-void run_gather_gemm(const PassRun& run);
+void run_forward(const PassRun& run);
+/// The forward kernels over the inverse map, with the weights transposed first.
+void run_grad_input(const PassRun& run);
+void run_grad_weight(const PassRun& run);
 
 }  // namespace flexgemm::detail

@@ -178,10 +178,9 @@ std::int64_t draws_of(const Case& problem) {
   std::int64_t elements = 0;
   switch (problem.subject) {
     case Subject::forward:
-      elements = problem.rows * problem.out_channels;
-      break;
     case Subject::grad_input:
-      elements = problem.rows * problem.in_channels;
+      // A row's outputs share its few inputs, and their rounding.
+      elements = problem.rows * std::min(problem.in_channels, problem.out_channels);
       break;
     case Subject::grad_weight:
       elements = problem.out_channels * problem.volume() * problem.in_channels;
