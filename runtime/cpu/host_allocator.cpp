@@ -1,5 +1,6 @@
 #include "cpu/host_allocator.hpp"
 
+#include <cstdint>
 #include <new>
 
 namespace flexgemm::detail {
@@ -9,6 +10,7 @@ constexpr std::align_val_t alignment{256};
 }
 
 void* HostAllocator::allocate(std::size_t bytes, Stream) noexcept {
+  if (bytes > PTRDIFF_MAX) return nullptr;  // operator new rounds up to the alignment, which could overflow
   return ::operator new(bytes, alignment, std::nothrow);
 }
 

@@ -1,7 +1,8 @@
 include(${CMAKE_CURRENT_LIST_DIR}/common.cmake)
 file(REMOVE_RECURSE ${SCRATCH})
 run(${CMAKE_COMMAND} --install ${BUILD} --prefix ${SCRATCH}/prefix --config ${CONFIG})
-foreach(file IN ITEMS include/flexgemm/flexgemm.hpp ${LIBDIR}/pkgconfig/flexgemm.pc
+foreach(file IN ITEMS include/flexgemm/flexgemm.hpp include/flexgemm/flexgemm.h include/flexgemm/dlpack.h
+    include/flexgemm/dlpack.hpp ${LIBDIR}/pkgconfig/flexgemm.pc
     ${LIBDIR}/cmake/flexgemm/flexgemm-config.cmake ${LIBDIR}/cmake/flexgemm/flexgemm-config-version.cmake)
   if(NOT EXISTS ${SCRATCH}/prefix/${file})
     message(SEND_ERROR "${file} was not installed")

@@ -10,6 +10,7 @@
 #include <flexgemm/epilogue.hpp>      // IWYU pragma: export
 #include <flexgemm/error.hpp>         // IWYU pragma: export
 #include <flexgemm/half.hpp>          // IWYU pragma: export
+#include <flexgemm/interop.hpp>       // IWYU pragma: export
 #include <flexgemm/kernels.hpp>       // IWYU pragma: export
 #include <flexgemm/log.hpp>           // IWYU pragma: export
 #include <flexgemm/neighbor_map.hpp>  // IWYU pragma: export

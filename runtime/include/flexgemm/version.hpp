@@ -1,11 +1,7 @@
 #pragma once
 
 #include <flexgemm/export.hpp>
-
-// The build reads the project's version from these three lines.
-#define FLEXGEMM_VERSION_MAJOR 0
-#define FLEXGEMM_VERSION_MINOR 1
-#define FLEXGEMM_VERSION_PATCH 0
+#include <flexgemm/version.h>  // IWYU pragma: export
 
 namespace flexgemm {
 

@@ -1,0 +1,145 @@
+#include <string>
+
+#include <flexgemm/flexgemm.h>
+#include <flexgemm/flexgemm.hpp>
+
+#include "capi/convert.hpp"
+#include "capi/handles.hpp"
+#include "capi/structs.hpp"
+
+using namespace flexgemm;
+using namespace flexgemm::capi;
+
+namespace {
+
+SharedAllocator make_allocator(const flexgemm_allocator* given) {
+  if (given == nullptr) return nullptr;
+  const flexgemm_allocator functions = read_struct(given, "options->allocator");
+  require_pointer(reinterpret_cast<const void*>(functions.allocate), "options->allocator->allocate");
+  require_pointer(reinterpret_cast<const void*>(functions.deallocate), "options->allocator->deallocate");
+  return std::make_shared<FunctionAllocator>(functions);
+}
+
+ContextOptions to_options(const flexgemm_context_options& given, Allocator* allocator) {
+  ContextOptions options;
+  options.threads = given.threads;
+  options.allocator = allocator;
+  options.cuda_context = static_cast<CUctx_st*>(given.cuda_context);
+  options.cache.enabled = given.disable_cache == 0;
+  if (given.cache_folder != nullptr) options.cache.folder = given.cache_folder;
+  options.cache.limit_bytes = given.cache_limit_bytes;
+  options.tuning.policy = to_tuning_policy(given.tuning_policy);
+  options.tuning.jobs = given.tuning_jobs;
+  if (given.tuning_budget_ms < 0) {
+    detail::fail(ErrorCode::invalid_argument, "options->tuning_budget_ms is {}; it must not be negative",
+                 given.tuning_budget_ms);
+  }
+  if (given.tuning_budget_ms > 0)
+    options.tuning.budget_seconds = static_cast<double>(given.tuning_budget_ms) * 1e-3;
+  if (given.kernel_pack_count > 0) require_pointer(given.kernel_packs, "options->kernel_packs");
+  for (std::size_t i = 0; i < given.kernel_pack_count; ++i) {
+    require_pointer(given.kernel_packs[i], fmt::format("options->kernel_packs[{}]", i).c_str());
+    options.kernel_packs.emplace_back(given.kernel_packs[i]);
+  }
+  return options;
+}
+
+}  // namespace
+
+flexgemm_status flexgemm_cuda_device_count(int32_t* count) {
+  return guarded([&] {
+    require_pointer(count, "count");
+    *count = cuda_device_count();
+  });
+}
+
+flexgemm_status flexgemm_context_open(flexgemm_device_kind kind, int32_t ordinal,
+                                      const flexgemm_context_options* options, flexgemm_context** context) {
+  return guarded([&] {
+    require_target(context, "context");
+    const Device device = to_device(kind, ordinal);
+    const flexgemm_context_options given = read_optional_struct(options, "options");
+    SharedAllocator allocator = make_allocator(given.allocator);
+    Context opened = Context::open(device, to_options(given, allocator.get()));
+    *context = new flexgemm_context{std::move(allocator), std::move(opened)};
+  });
+}
+
+void flexgemm_context_destroy(flexgemm_context* context) { delete context; }
+
+flexgemm_status flexgemm_context_get_device(const flexgemm_context* context, flexgemm_device_kind* kind,
+                                            int32_t* ordinal) {
+  return guarded([&] {
+    require_pointer(context, "context");
+    const Device device = context->context.device();
+    if (kind != nullptr) *kind = device.is_cpu() ? FLEXGEMM_DEVICE_CPU : FLEXGEMM_DEVICE_CUDA;
+    if (ordinal != nullptr) *ordinal = device.ordinal();
+  });
+}
+
+flexgemm_status flexgemm_context_get_description(const flexgemm_context* context, char* buffer,
+                                                 size_t capacity, size_t* length) {
+  return guarded([&] {
+    require_pointer(context, "context");
+    write_text(context->context.description(), buffer, capacity, length, "buffer");
+  });
+}
+
+flexgemm_status flexgemm_context_get_memory(const flexgemm_context* context,
+                                            flexgemm_memory_statistics* statistics) {
+  return guarded([&] {
+    require_pointer(context, "context");
+    const MemoryStatistics memory = context->context.memory();
+    write_struct(statistics, {0, memory.current_bytes, memory.peak_bytes}, "statistics");
+  });
+}
+
+flexgemm_status flexgemm_context_synchronize(const flexgemm_context* context, void* stream) {
+  return guarded([&] {
+    require_pointer(context, "context");
+    context->context.synchronize(to_stream(stream));
+  });
+}
+
+flexgemm_status flexgemm_buffer_create(const flexgemm_context* context, size_t bytes, void* stream,
+                                       flexgemm_buffer** buffer) {
+  return guarded([&] {
+    require_target(buffer, "buffer");
+    require_pointer(context, "context");
+    *buffer = new flexgemm_buffer{context->allocator, context->context.allocate(bytes, to_stream(stream))};
+  });
+}
+
+void flexgemm_buffer_destroy(flexgemm_buffer* buffer) { delete buffer; }
+
+flexgemm_status flexgemm_buffer_get_data(const flexgemm_buffer* buffer, void** data) {
+  return guarded([&] {
+    require_target(data, "data");
+    require_pointer(buffer, "buffer");
+    *data = buffer->buffer.data();
+  });
+}
+
+flexgemm_status flexgemm_buffer_get_bytes(const flexgemm_buffer* buffer, size_t* bytes) {
+  return guarded([&] {
+    require_pointer(bytes, "bytes");
+    require_pointer(buffer, "buffer");
+    *bytes = buffer->buffer.bytes();
+  });
+}
+
+flexgemm_status flexgemm_copy_to_device(const flexgemm_context* context, void* target, const void* source,
+                                        size_t bytes, void* stream) {
+  return guarded([&] {
+    require_pointer(context, "context");
+    context->context.copy_to_device(target, source, bytes, to_stream(stream));
+  });
+}
+
+flexgemm_status flexgemm_copy_to_host(const flexgemm_context* context, void* target, const void* source,
+                                      size_t bytes, void* stream) {
+  return guarded([&] {
+    require_pointer(context, "context");
+    context->context.copy_to_host(target, source, bytes, to_stream(stream));
+  });
+}

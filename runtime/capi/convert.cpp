@@ -1,0 +1,145 @@
+#include "capi/convert.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <iterator>
+#include <utility>
+
+#include "capi/structs.hpp"
+
+namespace flexgemm::capi {
+
+using detail::fail;
+
+namespace {
+
+constexpr std::array<std::pair<flexgemm_dtype, DType>, 5> dtypes{{{FLEXGEMM_F32, DType::f32},
+                                                                  {FLEXGEMM_TF32, DType::tf32},
+                                                                  {FLEXGEMM_F16, DType::f16},
+                                                                  {FLEXGEMM_BF16, DType::bf16},
+                                                                  {FLEXGEMM_I32, DType::i32}}};
+
+constexpr std::array<std::pair<flexgemm_op, Op>, 3> ops{{{FLEXGEMM_FORWARD, Op::forward},
+                                                         {FLEXGEMM_GRAD_INPUT, Op::grad_input},
+                                                         {FLEXGEMM_GRAD_WEIGHT, Op::grad_weight}}};
+
+constexpr std::array<std::pair<flexgemm_algorithm, Algorithm>, 6> algorithms{
+    {{FLEXGEMM_AUTOMATIC, Algorithm::automatic},
+     {FLEXGEMM_EXPLICIT_GEMM, Algorithm::explicit_gemm},
+     {FLEXGEMM_IMPLICIT_GEMM, Algorithm::implicit_gemm},
+     {FLEXGEMM_IMPLICIT_GEMM_SPLITK, Algorithm::implicit_gemm_splitk},
+     {FLEXGEMM_MASKED_IMPLICIT_GEMM, Algorithm::masked_implicit_gemm},
+     {FLEXGEMM_MASKED_IMPLICIT_GEMM_SPLITK, Algorithm::masked_implicit_gemm_splitk}}};
+
+constexpr std::array<std::pair<flexgemm_tuning_policy, TuningPolicy>, 3> policies{
+    {{FLEXGEMM_TUNE_NEVER, TuningPolicy::never},
+     {FLEXGEMM_TUNE_ON_MISS, TuningPolicy::on_miss},
+     {FLEXGEMM_TUNE_FORCE, TuningPolicy::force}}};
+
+template <class Table>
+auto look_up(const Table& table, std::int32_t number, const char* name, const char* type) {
+  for (const auto& [known, value] : table) {
+    if (known == number) return value;
+  }
+  fail(ErrorCode::invalid_argument, "{} is {}, which is no {}; the values are 0 to {}", name, number, type,
+       table.size() - 1);
+}
+
+template <class Table, class Value>
+std::int32_t number_of(const Table& table, Value value) noexcept {
+  const auto found =
+      std::find_if(table.begin(), table.end(), [value](const auto& row) { return row.second == value; });
+  return found == table.end() ? -1 : found->first;
+}
+
+}  // namespace
+
+Device to_device(flexgemm_device_kind kind, std::int32_t ordinal) {
+  if (kind == FLEXGEMM_DEVICE_CUDA) return Device::cuda(ordinal);
+  if (kind != FLEXGEMM_DEVICE_CPU) {
+    fail(ErrorCode::invalid_argument, "kind is {}, which is no flexgemm_device_kind; use 0 (cpu) or 1 (cuda)",
+         kind);
+  }
+  if (ordinal != 0) {
+    fail(ErrorCode::invalid_argument, "ordinal is {}, but the device cpu has the ordinal 0 alone", ordinal);
+  }
+  return Device::cpu();
+}
+
+DType to_dtype(flexgemm_dtype dtype, const char* name) {
+  return look_up(dtypes, dtype, name, "flexgemm_dtype");
+}
+Op to_op(flexgemm_op op) { return look_up(ops, op, "op", "flexgemm_op"); }
+Algorithm to_algorithm(flexgemm_algorithm algorithm) {
+  return look_up(algorithms, algorithm, "algorithm", "flexgemm_algorithm");
+}
+TuningPolicy to_tuning_policy(flexgemm_tuning_policy policy) {
+  return look_up(policies, policy, "tuning_policy", "flexgemm_tuning_policy");
+}
+
+flexgemm_dtype from_dtype(DType dtype) noexcept { return number_of(dtypes, dtype); }
+flexgemm_algorithm from_algorithm(Algorithm algorithm) noexcept { return number_of(algorithms, algorithm); }
+
+Extent3 to_extents(const std::int32_t (&extents)[3], std::int32_t default_extent) noexcept {
+  if (extents[0] == 0 && extents[1] == 0 && extents[2] == 0)
+    return {default_extent, default_extent, default_extent};
+  return {extents[0], extents[1], extents[2]};
+}
+
+TensorView to_view(const flexgemm_tensor* tensor, const char* name) {
+  if (tensor == nullptr) return {};
+  const flexgemm_tensor given = read_struct(tensor, name);
+  const std::int64_t(&n)[5] = given.shape;
+  const DType dtype = look_up(dtypes, given.dtype, fmt::format("{}->dtype", name).c_str(), "flexgemm_dtype");
+  switch (given.rank) {
+    case 0:
+      return {};
+    case 1:
+      return {given.data, dtype, {n[0]}};
+    case 2:
+      return {given.data, dtype, {n[0], n[1]}};
+    case 3:
+      return {given.data, dtype, {n[0], n[1], n[2]}};
+    case 4:
+      return {given.data, dtype, {n[0], n[1], n[2], n[3]}};
+    case 5:
+      return {given.data, dtype, {n[0], n[1], n[2], n[3], n[4]}};
+    default:
+      fail(ErrorCode::invalid_argument, "{}->rank is {}; it must lie between 0 and {}", name, given.rank,
+           Shape::max_rank);
+  }
+}
+
+flexgemm_tensor from_view(const ConstTensorView& view) noexcept {
+  flexgemm_tensor tensor{};
+  tensor.struct_size = sizeof tensor;
+  tensor.data = const_cast<void*>(view.data);
+  tensor.dtype = from_dtype(view.dtype);
+  tensor.rank = view.shape.rank();
+  for (int i = 0; i < view.shape.rank(); ++i) tensor.shape[i] = view.shape[i];
+  return tensor;
+}
+
+Stream to_stream(void* stream) noexcept { return static_cast<CUstream_st*>(stream); }
+
+void require_reserved(std::int32_t reserved, const char* name) {
+  if (reserved == 0) return;
+  fail(ErrorCode::invalid_argument, "{}->reserved is {}; zero the struct before its fields are set", name,
+       reserved);
+}
+
+void write_text(const std::string& text, char* buffer, std::size_t capacity, std::size_t* length,
+                const char* name) {
+  if (buffer == nullptr && (capacity != 0 || length == nullptr)) {
+    fail(ErrorCode::invalid_argument, "the argument {} is NULL, but capacity is {}{}", name, capacity,
+         length == nullptr ? " and length is NULL" : "");
+  }
+  if (length != nullptr) *length = text.size();
+  if (capacity == 0) return;
+  const std::size_t copied = std::min(text.size(), capacity - 1);
+  std::memcpy(buffer, text.data(), copied);
+  buffer[copied] = '\0';
+}
+
+}  // namespace flexgemm::capi

@@ -1,0 +1,40 @@
+#pragma once
+
+// From the C interface's numbers and structs to the C++ ones and back. All of them throw
+// Error{invalid_argument} with the argument's name.
+
+#include <cstddef>
+#include <string>
+
+#include <flexgemm/context.hpp>
+#include <flexgemm/flexgemm_types.h>
+
+namespace flexgemm::capi {
+
+Device to_device(flexgemm_device_kind kind, std::int32_t ordinal);
+DType to_dtype(flexgemm_dtype dtype, const char* name);
+Op to_op(flexgemm_op op);
+Algorithm to_algorithm(flexgemm_algorithm algorithm);
+TuningPolicy to_tuning_policy(flexgemm_tuning_policy policy);
+
+flexgemm_dtype from_dtype(DType dtype) noexcept;
+flexgemm_algorithm from_algorithm(Algorithm algorithm) noexcept;
+
+/// Three extents; all zeros: `default_extent` along each axis.
+Extent3 to_extents(const std::int32_t (&extents)[3], std::int32_t default_extent) noexcept;
+
+/// The tensor as a view; absent if it is NULL or of rank 0.
+TensorView to_view(const flexgemm_tensor* tensor, const char* name);
+flexgemm_tensor from_view(const ConstTensorView& view) noexcept;
+
+Stream to_stream(void* stream) noexcept;
+
+/// Throws unless a reserved field is zero.
+void require_reserved(std::int32_t reserved, const char* name);
+
+/// As snprintf: as much of the text as fits, zero-terminated, and its whole length. Either target may be
+/// NULL, not both.
+void write_text(const std::string& text, char* buffer, std::size_t capacity, std::size_t* length,
+                const char* name);
+
+}  // namespace flexgemm::capi
