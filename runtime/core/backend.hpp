@@ -71,6 +71,9 @@ struct BackwardArguments {
   bool accumulate;
 };
 
+class BackendPlan;
+struct FreezeArguments;
+
 /// The table of functions that a device implements. All of it is thread-safe.
 class Backend {
  public:
@@ -90,6 +93,9 @@ class Backend {
                           Stream stream) = 0;
   virtual void forward(const ForwardArguments& arguments, Stream stream) = 0;
   virtual void backward(const BackwardArguments& arguments, Stream stream) = 0;
+
+  /// Decides, compiles and builds all that the passes of a plan need (core/backend_plan.hpp). May wait.
+  virtual std::shared_ptr<const BackendPlan> freeze(const FreezeArguments& arguments, Stream stream) = 0;
 
   virtual void* allocate(std::size_t bytes, Stream stream) = 0;  // throws Error{out_of_memory}
   virtual void deallocate(void* pointer, std::size_t bytes, Stream stream) noexcept = 0;

@@ -34,26 +34,6 @@ void require_tensor_or_float(std::string_view what, const ConstTensorView& view,
   require_data(what, view);
 }
 
-/// No gradient overlaps an input or another gradient.
-void require_disjoint_gradients(const ConstTensorView& grad_out, const ConstTensorView& feats,
-                                const ConstTensorView& weight, const Gradients& gradients) {
-  const std::array<std::pair<const char*, ConstTensorView>, 6> tensors{
-      {{"gradients.input", gradients.input},
-       {"gradients.weight", gradients.weight},
-       {"gradients.bias", gradients.bias},
-       {"grad_out", grad_out},
-       {"feats", feats},
-       {"weight", weight}}};
-  constexpr std::size_t outputs = 3;
-  for (std::size_t output = 0; output < outputs; ++output) {
-    for (std::size_t other = output + 1; other < tensors.size(); ++other) {
-      if (!tensors[output].second.present() || !tensors[other].second.present()) continue;
-      require_disjoint(tensors[output].first, tensors[output].second, tensors[other].first,
-                       tensors[other].second);
-    }
-  }
-}
-
 /// An operand of the epilogue is there exactly if the epilogue reads it.
 void require_presence(const char* what, const ConstTensorView& view, bool read,
                       const PreparedEpilogue* epilogue) {

@@ -1,6 +1,9 @@
 #include "core/validate.hpp"
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #include "core/fail.hpp"
 
@@ -81,6 +84,25 @@ void require_disjoint(std::string_view output_name, const ConstTensorView& outpu
   if (output_begin < input_end && input_begin < output_end) {
     fail(ErrorCode::invalid_argument, "{} overlaps {} in memory; give the output memory of its own",
          output_name, input_name);
+  }
+}
+
+void require_disjoint_gradients(const ConstTensorView& grad_out, const ConstTensorView& feats,
+                                const ConstTensorView& weight, const Gradients& gradients) {
+  const std::array<std::pair<const char*, ConstTensorView>, 6> tensors{
+      {{"gradients.input", gradients.input},
+       {"gradients.weight", gradients.weight},
+       {"gradients.bias", gradients.bias},
+       {"grad_out", grad_out},
+       {"feats", feats},
+       {"weight", weight}}};
+  constexpr std::size_t outputs = 3;
+  for (std::size_t output = 0; output < outputs; ++output) {
+    for (std::size_t other = output + 1; other < tensors.size(); ++other) {
+      if (!tensors[output].second.present() || !tensors[other].second.present()) continue;
+      require_disjoint(tensors[output].first, tensors[output].second, tensors[other].first,
+                       tensors[other].second);
+    }
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <string_view>
 
+#include <flexgemm/conv3d.hpp>
 #include <flexgemm/neighbor_map.hpp>
 #include <flexgemm/tensor_view.hpp>
 
@@ -28,5 +29,9 @@ void require_data(std::string_view what, const ConstTensorView& view);
 /// The memory of an output does not overlap that of an input.
 void require_disjoint(std::string_view output_name, const ConstTensorView& output,
                       std::string_view input_name, const ConstTensorView& input);
+
+/// No gradient overlaps an input or another gradient.
+void require_disjoint_gradients(const ConstTensorView& grad_out, const ConstTensorView& feats,
+                                const ConstTensorView& weight, const Gradients& gradients);
 
 }  // namespace flexgemm::detail

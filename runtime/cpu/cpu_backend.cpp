@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-#include "core/backend.hpp"
+#include "core/backend_plan.hpp"
 #include "core/fail.hpp"
 #include "core/log.hpp"
 #include "cpu/algorithm_plan.hpp"
@@ -35,6 +35,30 @@ void run_gather(CpuDevice& device, const GatherProblem& problem, const GatherPla
     run_gather_gemm(device, problem, plan);
   }
 }
+
+/// A plan on the CPU: the choices are pure functions of the shapes, so the backend's own calls are already
+/// it.
+class CpuPlan final : public BackendPlan {
+ public:
+  CpuPlan(Backend& backend, const FreezeArguments& arguments)
+      : backend_(backend), conv_(*arguments.conv), map_(arguments.map) {
+    const auto& map = static_cast<const CpuMap&>(*map_);
+    if (arguments.options->input_gradient && !map.symmetric()) map.inverse();  // built once, here
+  }
+  std::size_t workspace_bytes() const noexcept override { return 0; }
+  KernelChoice choice(Op op) const override { return backend_.choice(conv_, *map_, op); }
+  void forward(const ForwardArguments& arguments, void*, Stream stream) const override {
+    backend_.forward(arguments, stream);
+  }
+  void backward(const BackwardArguments& arguments, void*, Stream stream) const override {
+    backend_.backward(arguments, stream);
+  }
+
+ private:
+  Backend& backend_;  // kept alive by the plan that holds this
+  Conv3dOptions conv_;
+  std::shared_ptr<const MapData> map_;
+};
 
 class CpuBackend final : public Backend {
  public:
@@ -92,6 +116,10 @@ class CpuBackend final : public Backend {
                     arguments.conv->out_channels, arguments.grad_bias, arguments.grad_bias_dtype,
                     arguments.accumulate);
     }
+  }
+
+  std::shared_ptr<const BackendPlan> freeze(const FreezeArguments& arguments, Stream) override {
+    return std::make_shared<const CpuPlan>(*this, arguments);
   }
 
   void* allocate(std::size_t bytes, Stream stream) override { return cpu_->memory.allocate(bytes, stream); }

@@ -3,10 +3,10 @@
 #include <utility>
 
 #include "core/fail.hpp"
+#include "cuda/backward_steps.hpp"
+#include "cuda/cuda_plan.hpp"
 #include "cuda/device_array.hpp"
 #include "cuda/driver.hpp"
-#include "cuda/grad_bias.hpp"
-#include "cuda/launch.hpp"
 
 namespace flexgemm::detail {
 
@@ -43,37 +43,18 @@ void CudaBackend::backward(const BackwardArguments& arguments, Stream stream) {
   if (arguments.map->rows == 0) return clear_gradients(arguments, stream);
   if (arguments.grad_input != nullptr) run(grad_input_pass(arguments), stream);
   if (arguments.grad_weight != nullptr) run(grad_weight_pass(arguments), stream);
-  if (arguments.grad_bias != nullptr) grad_bias(arguments, stream);
+  if (arguments.grad_bias == nullptr) return;
+  GradBias gradient = grad_bias_of(arguments, *device_);
+  const DeviceArray<float> partials(device_->memory(), gradient.parts * gradient.channels, stream);
+  gradient.partials = partials.data();
+  run_grad_bias(gradient, stream.handle());
 }
 
-void CudaBackend::clear_gradients(const BackwardArguments& arguments, Stream stream) {
-  if (arguments.accumulate) return;
-  const Conv3dOptions& conv = *arguments.conv;
-  const auto clear = [&](void* gradient, std::int64_t elements, DType dtype) {
-    if (gradient == nullptr) return;
-    require_success(
-        cudaMemsetAsync(gradient, 0, static_cast<std::size_t>(elements) * size_of(dtype), stream.handle()),
-        "clearing a gradient");
-  };
-  clear(arguments.grad_weight, arguments.map->volume() * conv.in_channels * conv.out_channels,
-        arguments.grad_weight_dtype);
-  clear(arguments.grad_bias, conv.out_channels, arguments.grad_bias_dtype);
-}
-
-void CudaBackend::grad_bias(const BackwardArguments& arguments, Stream stream) {
-  const std::int64_t channels = arguments.conv->out_channels;
-  const int parts = grad_bias_parts(arguments.map->rows, channels, device_->properties().multiprocessors);
-  const DeviceArray<float> partials(device_->memory(), parts * channels, stream);
-  run_grad_bias({.grad_out = arguments.grad_out,
-                 .dtype = storage_type(arguments.conv->dtype),
-                 .rows = arguments.map->rows,
-                 .channels = channels,
-                 .parts = parts,
-                 .partials = partials.data(),
-                 .output = arguments.grad_bias,
-                 .output_dtype = arguments.grad_bias_dtype,
-                 .accumulate = arguments.accumulate},
-                stream.handle());
+std::shared_ptr<const BackendPlan> CudaBackend::freeze(const FreezeArguments& arguments, Stream stream) {
+  const ContextScope scope(*device_);
+  return std::make_shared<const CudaPlan>(
+      device_, kernels_, arguments, [&](const GemmPass& pass) { return choices_.get(*device_, pass); },
+      stream);
 }
 
 void* CudaBackend::allocate(std::size_t bytes, Stream stream) {

@@ -29,6 +29,8 @@ class CudaBackend final : public Backend {
   void forward(const ForwardArguments& arguments, Stream stream) override;
   void backward(const BackwardArguments& arguments, Stream stream) override;
 
+  std::shared_ptr<const BackendPlan> freeze(const FreezeArguments& arguments, Stream stream) override;
+
   void* allocate(std::size_t bytes, Stream stream) override;
   void deallocate(void* pointer, std::size_t bytes, Stream stream) noexcept override;
   void copy_to_device(void* target, const void* source, std::size_t bytes, Stream stream) override;
@@ -43,9 +45,6 @@ class CudaBackend final : public Backend {
  private:
   /// Chooses and runs; the device's context must be current.
   void run(const GemmPass& pass, Stream stream);
-  void grad_bias(const BackwardArguments& arguments, Stream stream);
-  /// Gradients over no rows: zeros, or what is there.
-  static void clear_gradients(const BackwardArguments& arguments, Stream stream);
 
   std::shared_ptr<const CudaDevice> device_;
   KernelCache kernels_;

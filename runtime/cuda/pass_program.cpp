@@ -23,22 +23,28 @@ std::uint64_t start_of(std::size_t operand) {
 
 }  // namespace
 
+void PassProgram::write_parameters(std::size_t launch, const OperandAddresses& addresses,
+                                   ParameterBlock& block) const noexcept {
+  const Step& step = steps_[launch];
+  std::memcpy(block.data(), words_.data() + step.first_word, step.words * sizeof(std::uint64_t));
+  for (std::size_t i = 0; i < step.relocations; ++i) {
+    const Relocation& relocation = relocations_[step.first_relocation + i];
+    block[relocation.word] = addresses[static_cast<std::size_t>(relocation.operand)] +
+                             static_cast<std::uint64_t>(relocation.offset);
+  }
+}
+
 void PassProgram::run(const OperandAddresses& addresses, CUstream stream) const {
-  alignas(64) std::array<std::uint64_t, most_words> parameters;
-  std::array<void*, 1> arguments{parameters.data()};
-  for (const Step& step : steps_) {
-    std::memcpy(parameters.data(), words_.data() + step.first_word, step.words * sizeof(std::uint64_t));
-    for (std::size_t i = 0; i < step.relocations; ++i) {
-      const Relocation& relocation = relocations_[step.first_relocation + i];
-      parameters[relocation.word] = addresses[static_cast<std::size_t>(relocation.operand)] +
-                                    static_cast<std::uint64_t>(relocation.offset);
-    }
+  alignas(64) ParameterBlock block;
+  std::array<void*, 1> arguments{block.data()};
+  for (std::size_t launch = 0; launch < steps_.size(); ++launch) {
+    const Step& step = steps_[launch];
+    write_parameters(launch, addresses, block);
     if (step.function != nullptr) {
       FLEXGEMM_DRIVER(cuLaunchKernel, step.function, step.blocks_x, step.blocks_y, 1, step.threads, 1, 1,
                       step.shared_bytes, stream, arguments.data(), nullptr);
     } else {
-      FLEXGEMM_DRIVER(cuMemsetD32Async, static_cast<CUdeviceptr>(parameters[0]), step.value, step.count,
-                      stream);
+      FLEXGEMM_DRIVER(cuMemsetD32Async, static_cast<CUdeviceptr>(block[0]), step.value, step.count, stream);
     }
   }
 }

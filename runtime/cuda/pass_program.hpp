@@ -44,10 +44,15 @@ class PassProgram {
   std::size_t workspace_bytes() const noexcept { return workspace_bytes_; }
   std::size_t launches() const noexcept { return steps_.size(); }
 
- private:
-  friend class PassRecorder;
   /// Words of the largest parameter block.
   static constexpr std::size_t most_words = 64;
+  using ParameterBlock = std::array<std::uint64_t, most_words>;
+  /// Writes the parameter block of a launch, with the operands' addresses in place.
+  void write_parameters(std::size_t launch, const OperandAddresses& addresses,
+                        ParameterBlock& block) const noexcept;
+
+ private:
+  friend class PassRecorder;
 
   /// A word of a parameter block that holds an operand's address, shifted by `offset`.
   struct Relocation {
@@ -110,7 +115,7 @@ class PassRecorder {
 /// built on the way, such as tile layouts.
 class LaunchTarget {
  public:
-  LaunchTarget(Stream stream,
+  LaunchTarget(Stream stream = {},
                PassRecorder* recorder = nullptr) noexcept  // NOLINT(google-explicit-constructor)
       : stream_(stream), recorder_(recorder) {}
 

@@ -18,6 +18,8 @@ namespace detail {
 class Backend;
 struct PreparedEpilogue;
 }  // namespace detail
+class Plan;
+struct PlanOptions;
 struct TuneRequest;
 struct TuneReport;
 
@@ -100,6 +102,13 @@ class FLEXGEMM_API Conv3d {
   /// gradient is not asked for, `weight` if the input gradient is not. Errors and asynchrony as in `forward`.
   void backward(const NeighborMap& map, const ConstTensorView& grad_out, const ConstTensorView& feats,
                 const ConstTensorView& weight, const Gradients& gradients, Stream stream = {}) const;
+
+  /// Decides everything about passes over this map now, so that nothing is left to decide, to build, to
+  /// compile or to allocate when they run (<flexgemm/plan.hpp>). May compile, and waits for `stream`. Throws
+  /// Error{invalid_argument} for contradictory options, and what the passes themselves would throw.
+  Plan freeze(const NeighborMap& map, const PlanOptions& options, Stream stream = {}) const;
+  /// Forward alone, without a bias, of tensors aligned to 16 bytes.
+  Plan freeze(const NeighborMap& map) const;
 
   /// What `forward` or `backward` would run for this map.
   KernelChoice choice(const NeighborMap& map, Op op) const;

@@ -14,6 +14,7 @@
 #include <flexgemm/kernels.hpp>       // IWYU pragma: export
 #include <flexgemm/log.hpp>           // IWYU pragma: export
 #include <flexgemm/neighbor_map.hpp>  // IWYU pragma: export
+#include <flexgemm/plan.hpp>          // IWYU pragma: export
 #include <flexgemm/tensor_view.hpp>   // IWYU pragma: export
 #include <flexgemm/tuning.hpp>        // IWYU pragma: export
 #include <flexgemm/version.hpp>       // IWYU pragma: export
