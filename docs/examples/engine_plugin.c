@@ -70,10 +70,13 @@ static flexgemm_status plugin_start(plugin* self, flexgemm_device_kind device,
                                     const flexgemm_allocator* memory, float* const weights[2]) {
   flexgemm_status status;
   flexgemm_context_options options = {0};
+  flexgemm_epilogue relu = {0};
   int i;
   memset(self, 0, sizeof *self);
   options.struct_size = sizeof options;
   options.allocator = memory;
+  relu.struct_size = sizeof relu;
+  relu.activation = FLEXGEMM_RELU;
   TRY(flexgemm_context_open(device, 0, &options, &self->context));
   for (i = 0; i < 2; ++i) {
     flexgemm_conv3d_options layer = {0};
@@ -81,6 +84,7 @@ static flexgemm_status plugin_start(plugin* self, flexgemm_device_kind device,
     layer.struct_size = sizeof layer;
     layer.in_channels = layer_in[i];
     layer.out_channels = layer_out[i];
+    if (i == 0) layer.epilogue = &relu; /* between the layers, at no cost */
     TRY(flexgemm_conv3d_create(self->context, &layer, &self->layers[i]));
     TRY(device_copy(self, weights[i], (size_t)weight_count(i) * sizeof(float), &self->weights[i], &data));
   }
@@ -298,6 +302,7 @@ static double squared_error(const frame* scene, float* const weights[2], const f
     }
     for (i = 0; i < scene->count * channels_in; ++i) in[i] = scene->features[i];
     reference_layer(scene, row_at, in, channels_in, weights[0], channels_between, between);
+    for (i = 0; i < scene->count * channels_between; ++i) between[i] = between[i] < 0 ? 0 : between[i];
     reference_layer(scene, row_at, between, channels_between, weights[1], channels_out, out);
     for (i = 0; i < scene->count * channels_out; ++i) {
       difference += (result[i] - out[i]) * (result[i] - out[i]);

@@ -37,13 +37,21 @@ constexpr std::array<std::pair<flexgemm_tuning_policy, TuningPolicy>, 3> policie
      {FLEXGEMM_TUNE_ON_MISS, TuningPolicy::on_miss},
      {FLEXGEMM_TUNE_FORCE, TuningPolicy::force}}};
 
+constexpr std::array<std::pair<flexgemm_activation, Activation>, 5> activations{
+    {{FLEXGEMM_NO_ACTIVATION, Activation::none},
+     {FLEXGEMM_RELU, Activation::relu},
+     {FLEXGEMM_LEAKY_RELU, Activation::leaky_relu},
+     {FLEXGEMM_SILU, Activation::silu},
+     {FLEXGEMM_GELU, Activation::gelu}}};
+
+/// The value that a number stands for. `name` is the argument's, and `field` what of it the number is.
 template <class Table>
-auto look_up(const Table& table, std::int32_t number, const char* name, const char* type) {
+auto look_up(const Table& table, std::int32_t number, const char* name, const char* field, const char* type) {
   for (const auto& [known, value] : table) {
     if (known == number) return value;
   }
-  fail(ErrorCode::invalid_argument, "{} is {}, which is no {}; the values are 0 to {}", name, number, type,
-       table.size() - 1);
+  fail(ErrorCode::invalid_argument, "{}{} is {}, which is no {}; the values are 0 to {}", name, field, number,
+       type, table.size() - 1);
 }
 
 template <class Table, class Value>
@@ -68,14 +76,18 @@ Device to_device(flexgemm_device_kind kind, std::int32_t ordinal) {
 }
 
 DType to_dtype(flexgemm_dtype dtype, const char* name) {
-  return look_up(dtypes, dtype, name, "flexgemm_dtype");
+  return look_up(dtypes, dtype, name, "", "flexgemm_dtype");
 }
-Op to_op(flexgemm_op op) { return look_up(ops, op, "op", "flexgemm_op"); }
+Op to_op(flexgemm_op op) { return look_up(ops, op, "op", "", "flexgemm_op"); }
 Algorithm to_algorithm(flexgemm_algorithm algorithm) {
-  return look_up(algorithms, algorithm, "algorithm", "flexgemm_algorithm");
+  return look_up(algorithms, algorithm, "algorithm", "", "flexgemm_algorithm");
 }
 TuningPolicy to_tuning_policy(flexgemm_tuning_policy policy) {
-  return look_up(policies, policy, "tuning_policy", "flexgemm_tuning_policy");
+  return look_up(policies, policy, "tuning_policy", "", "flexgemm_tuning_policy");
+}
+
+Activation to_activation(flexgemm_activation activation) {
+  return look_up(activations, activation, "activation", "", "flexgemm_activation");
 }
 
 flexgemm_dtype from_dtype(DType dtype) noexcept { return number_of(dtypes, dtype); }
@@ -91,7 +103,7 @@ TensorView to_view(const flexgemm_tensor* tensor, const char* name) {
   if (tensor == nullptr) return {};
   const flexgemm_tensor given = read_struct(tensor, name);
   const std::int64_t(&n)[5] = given.shape;
-  const DType dtype = look_up(dtypes, given.dtype, fmt::format("{}->dtype", name).c_str(), "flexgemm_dtype");
+  const DType dtype = look_up(dtypes, given.dtype, name, "->dtype", "flexgemm_dtype");
   switch (given.rank) {
     case 0:
       return {};
@@ -111,6 +123,40 @@ TensorView to_view(const flexgemm_tensor* tensor, const char* name) {
   }
 }
 
+Epilogue to_epilogue(const flexgemm_epilogue* epilogue) {
+  if (epilogue == nullptr) return {};
+  const flexgemm_epilogue given = read_struct(epilogue, "options->epilogue");
+  Epilogue result;
+  result.scale_shift = given.scale_shift != 0;
+  result.residual = given.residual != 0;
+  result.activation = to_activation(given.activation);
+  if (given.slope != 0) result.slope = given.slope;
+  if (given.expression == nullptr) return result;
+  if (!(result == Epilogue{})) {
+    fail(ErrorCode::invalid_argument,
+         "options->epilogue has an expression and fields of the formula that it replaces; set one of them");
+  }
+  return Epilogue::expression(given.expression);
+}
+
+EpilogueOperands to_operands(const flexgemm_operands* operands) {
+  if (operands == nullptr) return {};
+  const flexgemm_operands given = read_struct(operands, "operands");
+  return {.bias = to_view(given.bias, "operands->bias"),
+          .residual = to_view(given.residual, "operands->residual"),
+          .scale = to_view(given.scale, "operands->scale"),
+          .shift = to_view(given.shift, "operands->shift")};
+}
+
+Gradients to_gradients(const flexgemm_gradients* gradients) {
+  const flexgemm_gradients given = read_struct(gradients, "gradients");
+  require_reserved(given.reserved, "gradients");
+  return {.input = to_view(given.input, "gradients->input"),
+          .weight = to_view(given.weight, "gradients->weight"),
+          .bias = to_view(given.bias, "gradients->bias"),
+          .accumulate = given.accumulate != 0};
+}
+
 flexgemm_tensor from_view(const ConstTensorView& view) noexcept {
   flexgemm_tensor tensor{};
   tensor.struct_size = sizeof tensor;
@@ -127,6 +173,12 @@ void require_reserved(std::int32_t reserved, const char* name) {
   if (reserved == 0) return;
   fail(ErrorCode::invalid_argument, "{}->reserved is {}; zero the struct before its fields are set", name,
        reserved);
+}
+
+void write_choice(const KernelChoice& choice, flexgemm_algorithm* algorithm, char* kernel,
+                  std::size_t capacity, std::size_t* length) {
+  write_text(choice.kernel, kernel, capacity, length, "kernel");
+  if (algorithm != nullptr) *algorithm = from_algorithm(choice.algorithm);
 }
 
 void write_text(const std::string& text, char* buffer, std::size_t capacity, std::size_t* length,

@@ -16,6 +16,7 @@ DType to_dtype(flexgemm_dtype dtype, const char* name);
 Op to_op(flexgemm_op op);
 Algorithm to_algorithm(flexgemm_algorithm algorithm);
 TuningPolicy to_tuning_policy(flexgemm_tuning_policy policy);
+Activation to_activation(flexgemm_activation activation);
 
 flexgemm_dtype from_dtype(DType dtype) noexcept;
 flexgemm_algorithm from_algorithm(Algorithm algorithm) noexcept;
@@ -25,12 +26,21 @@ Extent3 to_extents(const std::int32_t (&extents)[3], std::int32_t default_extent
 
 /// The tensor as a view; absent if it is NULL or of rank 0.
 TensorView to_view(const flexgemm_tensor* tensor, const char* name);
+/// No epilogue if it is NULL.
+Epilogue to_epilogue(const flexgemm_epilogue* epilogue);
+/// No operands if it is NULL.
+EpilogueOperands to_operands(const flexgemm_operands* operands);
+Gradients to_gradients(const flexgemm_gradients* gradients);
 flexgemm_tensor from_view(const ConstTensorView& view) noexcept;
 
 Stream to_stream(void* stream) noexcept;
 
 /// Throws unless a reserved field is zero.
 void require_reserved(std::int32_t reserved, const char* name);
+
+/// Tells a choice: the algorithm, where there is a place for it, and the kernel as write_text does.
+void write_choice(const KernelChoice& choice, flexgemm_algorithm* algorithm, char* kernel,
+                  std::size_t capacity, std::size_t* length);
 
 /// As snprintf: as much of the text as fits, zero-terminated, and its whole length. Either target may be
 /// NULL, not both.

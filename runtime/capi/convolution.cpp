@@ -82,7 +82,8 @@ flexgemm_status flexgemm_conv3d_create(const flexgemm_context* context,
                                                          .out_channels = given.out_channels,
                                                          .kernel = to_extents(given.kernel, 3),
                                                          .dtype = to_dtype(given.dtype, "options->dtype"),
-                                                         .algorithm = to_algorithm(given.algorithm)})};
+                                                         .algorithm = to_algorithm(given.algorithm),
+                                                         .epilogue = to_epilogue(given.epilogue)})};
   });
 }
 
@@ -100,6 +101,18 @@ flexgemm_status flexgemm_conv3d_forward(const flexgemm_conv3d* conv, const flexg
   });
 }
 
+flexgemm_status flexgemm_conv3d_forward_fused(const flexgemm_conv3d* conv, const flexgemm_map* map,
+                                              const flexgemm_tensor* feats, const flexgemm_tensor* weight,
+                                              const flexgemm_tensor* out, const flexgemm_operands* operands,
+                                              void* stream) {
+  return guarded([&] {
+    require_pointer(conv, "conv");
+    require_pointer(map, "map");
+    conv->conv.forward(map->map, to_view(feats, "feats"), to_view(weight, "weight"), to_view(out, "out"),
+                       to_operands(operands), to_stream(stream));
+  });
+}
+
 flexgemm_status flexgemm_conv3d_backward(const flexgemm_conv3d* conv, const flexgemm_map* map,
                                          const flexgemm_tensor* grad_out, const flexgemm_tensor* feats,
                                          const flexgemm_tensor* weight, const flexgemm_gradients* gradients,
@@ -107,15 +120,8 @@ flexgemm_status flexgemm_conv3d_backward(const flexgemm_conv3d* conv, const flex
   return guarded([&] {
     require_pointer(conv, "conv");
     require_pointer(map, "map");
-    const flexgemm_gradients given = read_struct(gradients, "gradients");
-    require_reserved(given.reserved, "gradients");
     conv->conv.backward(map->map, to_view(grad_out, "grad_out"), to_view(feats, "feats"),
-                        to_view(weight, "weight"),
-                        {.input = to_view(given.input, "gradients->input"),
-                         .weight = to_view(given.weight, "gradients->weight"),
-                         .bias = to_view(given.bias, "gradients->bias"),
-                         .accumulate = given.accumulate != 0},
-                        to_stream(stream));
+                        to_view(weight, "weight"), to_gradients(gradients), to_stream(stream));
   });
 }
 
@@ -125,8 +131,6 @@ flexgemm_status flexgemm_conv3d_get_choice(const flexgemm_conv3d* conv, const fl
   return guarded([&] {
     require_pointer(conv, "conv");
     require_pointer(map, "map");
-    const KernelChoice choice = conv->conv.choice(map->map, to_op(op));
-    write_text(choice.kernel, kernel, capacity, length, "kernel");
-    if (algorithm != nullptr) *algorithm = from_algorithm(choice.algorithm);
+    write_choice(conv->conv.choice(map->map, to_op(op)), algorithm, kernel, capacity, length);
   });
 }

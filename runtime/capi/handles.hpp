@@ -6,6 +6,7 @@
 
 #include <flexgemm/context.hpp>
 #include <flexgemm/flexgemm_types.h>
+#include <flexgemm/plan.hpp>
 
 #include "capi/guard.hpp"
 
@@ -45,6 +46,11 @@ struct flexgemm_map {
 struct flexgemm_conv3d {
   flexgemm::capi::SharedAllocator allocator;
   flexgemm::Conv3d conv;
+};
+
+struct flexgemm_plan {
+  flexgemm::capi::SharedAllocator allocator;
+  flexgemm::Plan plan;
 };
 
 struct flexgemm_buffer {

@@ -65,6 +65,13 @@ const char* flexgemm_algorithm_name(flexgemm_algorithm algorithm) {
   return name_of([algorithm] { return to_algorithm(algorithm); });
 }
 
+const char* flexgemm_activation_name(flexgemm_activation activation) {
+  return name_of([activation] { return to_activation(activation); });
+}
+const char* flexgemm_tuning_policy_name(flexgemm_tuning_policy policy) {
+  return name_of([policy] { return to_tuning_policy(policy); });
+}
+
 const char* flexgemm_last_error_message(void) { return last_failure(); }
 
 flexgemm_status flexgemm_set_last_error(flexgemm_status status, const char* message) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <type_traits>
 
@@ -14,8 +15,14 @@ namespace flexgemm::capi {
 /// What a caller's bytes may be copied into: no padding, which a caller need not have zeroed and in which a
 /// later version would put a field.
 template <class Struct>
-inline constexpr bool is_versioned =
-    std::is_trivially_copyable_v<Struct>&& std::has_unique_object_representations_v<Struct>;
+inline constexpr bool has_padding = !std::has_unique_object_representations_v<Struct>;
+/// The trait says so of every struct with a float.
+template <>
+inline constexpr bool has_padding<flexgemm_epilogue> = sizeof(flexgemm_epilogue) !=
+                                                       sizeof(std::size_t) + 3 * sizeof(std::int32_t) +
+                                                           sizeof(float) + sizeof(const char*);
+template <class Struct>
+inline constexpr bool is_versioned = std::is_trivially_copyable_v<Struct> && !has_padding<Struct>;
 
 /// Throws Error{invalid_argument} for a struct_size that was never set.
 void require_struct_size(std::size_t size, const char* name);

@@ -42,6 +42,7 @@ struct Destroy {
   void operator()(flexgemm_context* handle) const { flexgemm_context_destroy(handle); }
   void operator()(flexgemm_map* handle) const { flexgemm_map_destroy(handle); }
   void operator()(flexgemm_conv3d* handle) const { flexgemm_conv3d_destroy(handle); }
+  void operator()(flexgemm_plan* handle) const { flexgemm_plan_destroy(handle); }
   void operator()(flexgemm_buffer* handle) const { flexgemm_buffer_destroy(handle); }
 };
 template <class Handle>
@@ -113,15 +114,37 @@ struct Problem {
     return Owned<flexgemm_conv3d>(conv);
   }
 
-  /// Output, and where the device has gradients those of input and weight.
+  /// A plan for forward, which gets its workspace with each call; of the kernels of `like` unless that is
+  /// NULL.
+  static Owned<flexgemm_plan> make_plan(const flexgemm_conv3d* conv, const flexgemm_map* map,
+                                        const flexgemm_plan* like, void* stream) {
+    flexgemm_plan_options options{};
+    options.struct_size = sizeof options;
+    options.no_workspace = 1;
+    options.like = like;
+    flexgemm_plan* plan = nullptr;
+    require(flexgemm_plan_create(conv, map, &options, stream, &plan));
+    return Owned<flexgemm_plan>(plan);
+  }
+
+  /// Output, by the plan unless it is NULL, and where the device has gradients those of input and weight.
   std::vector<std::byte> results(const flexgemm_context* context, const flexgemm_conv3d* conv,
-                                 const flexgemm_map* map, bool gradients, void* stream) const {
+                                 const flexgemm_map* map, const flexgemm_plan* plan, bool gradients,
+                                 void* stream) const {
     const Memory in(context, feats, stream), w(context, weight, stream);
     const Memory out(context, grad_out.bytes().size(), stream);
     const flexgemm_tensor feats_view = flexgemm_tensor_2d(in.data(), dtype, rows, ci);
     const flexgemm_tensor weight_view = flexgemm_tensor_5d(w.data(), dtype, co, 3, 3, 3, ci);
     const flexgemm_tensor out_view = flexgemm_tensor_2d(out.data(), dtype, rows, co);
-    require(flexgemm_conv3d_forward(conv, map, &feats_view, &weight_view, nullptr, &out_view, stream));
+    if (plan != nullptr) {
+      std::size_t bytes = 0;
+      require(flexgemm_plan_get_workspace_bytes(plan, &bytes));
+      const Memory workspace(context, bytes, stream);
+      require(flexgemm_plan_forward(plan, &feats_view, &weight_view, &out_view, nullptr, workspace.data(),
+                                    bytes, stream));
+    } else {
+      require(flexgemm_conv3d_forward(conv, map, &feats_view, &weight_view, nullptr, &out_view, stream));
+    }
     std::vector<std::byte> all = out.download();
     if (!gradients) return all;
     const Memory gy(context, grad_out, stream);
@@ -172,7 +195,8 @@ struct Shared {
   bool cuda = false;
   bool gradients = false;
   std::vector<Problem> problems;
-  std::vector<Owned<flexgemm_map>> maps;  // of each problem
+  std::vector<Owned<flexgemm_map>> maps;    // of each problem
+  std::vector<Owned<flexgemm_plan>> plans;  // of these maps
   std::array<std::atomic<flexgemm_map*>, 8> left_maps{};
   std::array<std::atomic<flexgemm_conv3d*>, 8> left_convs{};
   std::atomic<std::int64_t> layers{0}, lines{0};
@@ -217,9 +241,16 @@ void work(Shared& shared, int thread) {
     if (random() % 2 == 0) own = problem.make_map(shared.context.get(), stream);
     const flexgemm_map* map = own ? own.get() : shared.maps[which].get();
     Owned<flexgemm_conv3d> conv = problem.make_conv(shared.context.get());
-    require(
-        problem.results(shared.context.get(), conv.get(), map, shared.gradients, stream) == problem.expected,
-        "a result differs from what one thread computed");
+    // A third by the shared plan, some by one of this map, the others without a plan.
+    const flexgemm_plan* plan = random() % 3 == 0 ? shared.plans[which].get() : nullptr;
+    Owned<flexgemm_plan> own_plan;
+    if (own && plan == nullptr && random() % 4 == 0) {
+      own_plan = Problem::make_plan(conv.get(), map, shared.plans[which].get(), stream);
+      plan = own_plan.get();
+    }
+    require(problem.results(shared.context.get(), conv.get(), map, plan, shared.gradients, stream) ==
+                problem.expected,
+            "a result differs from what one thread computed");
     ++shared.layers;
     fail_on_purpose(shared, thread);
     ask_everything(shared, conv.get(), map);
@@ -269,7 +300,8 @@ int run(const std::string& device, int threads, double seconds, std::int64_t row
     shared.gradients = flexgemm_conv3d_get_choice(conv.get(), shared.maps.back().get(), FLEXGEMM_GRAD_WEIGHT,
                                                   &algorithm, nullptr, 0, &length) == FLEXGEMM_OK;
     problem.expected =
-        problem.results(context, conv.get(), shared.maps.back().get(), shared.gradients, nullptr);
+        problem.results(context, conv.get(), shared.maps.back().get(), nullptr, shared.gradients, nullptr);
+    shared.plans.push_back(Problem::make_plan(conv.get(), shared.maps.back().get(), nullptr, nullptr));
   }
 
   std::atomic<int> failures{0};
@@ -295,6 +327,7 @@ int run(const std::string& device, int threads, double seconds, std::int64_t row
   for (std::thread& worker : workers) worker.join();
   for (auto& map : shared.left_maps) flexgemm_map_destroy(map.exchange(nullptr));
   for (auto& conv : shared.left_convs) flexgemm_conv3d_destroy(conv.exchange(nullptr));
+  shared.plans.clear();
   shared.maps.clear();
   flexgemm_memory_statistics memory{sizeof(flexgemm_memory_statistics), 0, 0};
   require(flexgemm_context_get_memory(context, &memory));

@@ -20,6 +20,7 @@ struct Destroy {
   void operator()(flexgemm_context* handle) const { flexgemm_context_destroy(handle); }
   void operator()(flexgemm_map* handle) const { flexgemm_map_destroy(handle); }
   void operator()(flexgemm_conv3d* handle) const { flexgemm_conv3d_destroy(handle); }
+  void operator()(flexgemm_plan* handle) const { flexgemm_plan_destroy(handle); }
   void operator()(flexgemm_buffer* handle) const { flexgemm_buffer_destroy(handle); }
 };
 template <class Handle>
@@ -103,6 +104,12 @@ struct Layer {
     flexgemm_conv3d* result = nullptr;
     require_ok(flexgemm_conv3d_create(context, &options, &result));
     return Owned<flexgemm_conv3d>(result);
+  }
+  Owned<flexgemm_plan> plan(const flexgemm_conv3d* conv, const flexgemm_map* map,
+                            const flexgemm_plan_options* plan_options) const {
+    flexgemm_plan* result = nullptr;
+    require_ok(flexgemm_plan_create(conv, map, plan_options, nullptr, &result));
+    return Owned<flexgemm_plan>(result);
   }
   flexgemm_status forward(const flexgemm_conv3d* conv, const flexgemm_map* map) {
     const flexgemm_tensor in = view_of(feats), w = view_of(weight), b = view_of(bias), result = view_of(out);

@@ -1,6 +1,7 @@
 // What the C interface computes: the bits of the C++ API, and the hooks that it is given.
 #include <atomic>
 #include <cstdlib>
+#include <tuple>
 
 #include <flexgemm/flexgemm.hpp>
 
@@ -104,6 +105,121 @@ TEST_CASE("every type and algorithm gives the bits of the C++ API") {
         CHECK(kernel.c_str() == choice.kernel);
         CHECK(chosen == static_cast<flexgemm_algorithm>(choice.algorithm));
       }
+    }
+  }
+}
+
+TEST_CASE("fused epilogues give the bits of the C++ API") {
+  const Context cpp = Context::open(Device::cpu());
+  const Owned<flexgemm_context> c = open_cpu();
+  const auto check = [&](const flexgemm_epilogue& epilogue, const Epilogue& expected_epilogue, bool bias,
+                         bool residual, bool scale) {
+    CAPTURE(name(expected_epilogue.activation), expected_epilogue.formula);
+    Layer layer(300, DType::f16, 8, 12);
+    layer.options.epilogue = &epilogue;
+    const auto f32 = [](std::uint64_t seed) {
+      return op_test::HostTensor::random(DType::f32, {12}, 1, seed);
+    };
+    op_test::HostTensor scales = f32(8), shifts = f32(9);
+    const Owned<flexgemm_map> map = layer.map(c.get());
+    const Owned<flexgemm_conv3d> conv = layer.conv(c.get());
+    const flexgemm_tensor in = view_of(layer.feats), w = view_of(layer.weight), out = view_of(layer.out);
+    const flexgemm_tensor b = view_of(layer.bias), r = view_of(layer.grad_out);
+    const flexgemm_tensor sc = view_of(scales), sh = view_of(shifts);
+    auto operands = zeroed<flexgemm_operands>();
+    if (bias) operands.bias = &b;
+    if (residual) operands.residual = &r;
+    if (scale) operands.scale = &sc;
+    if (scale) operands.shift = &sh;
+    require_ok(flexgemm_conv3d_forward_fused(conv.get(), map.get(), &in, &w, &out, &operands, nullptr));
+    const std::vector<std::byte> eager = layer.out.bytes();
+
+    const auto view = [](op_test::HostTensor& tensor) { return api_test::Layer::view(tensor); };
+    op_test::HostTensor expected(DType::f16, {300, 12});
+    EpilogueOperands cpp_operands;
+    if (bias) cpp_operands.bias = view(layer.bias);
+    if (residual) cpp_operands.residual = view(layer.grad_out);
+    if (scale) cpp_operands.scale = view(scales);
+    if (scale) cpp_operands.shift = view(shifts);
+    const NeighborMap cpp_map =
+        cpp.submanifold_map({layer.cloud.coords.data(), DType::i32, {300, 4}}, layer.cloud.grid);
+    cpp.conv3d({.in_channels = 8, .out_channels = 12, .dtype = DType::f16, .epilogue = expected_epilogue})
+        .forward(cpp_map, view(layer.feats), view(layer.weight), view(expected), cpp_operands);
+    CHECK(eager == expected.bytes());
+  };
+  auto epilogue = zeroed<flexgemm_epilogue>();
+  check(epilogue, {}, true, false, false);
+  for (flexgemm_activation activation = 0; activation < 5; ++activation) {
+    epilogue.activation = activation;
+    epilogue.scale_shift = 1;
+    epilogue.residual = 1;
+    check(epilogue,
+          {.scale_shift = true, .residual = true, .activation = static_cast<Activation>(activation)}, true,
+          true, true);
+  }
+  epilogue = zeroed<flexgemm_epilogue>();
+  epilogue.activation = FLEXGEMM_LEAKY_RELU;
+  epilogue.slope = 0.25F;
+  check(epilogue, {.activation = Activation::leaky_relu, .slope = 0.25F}, false, false, false);
+  epilogue = zeroed<flexgemm_epilogue>();
+  epilogue.expression = "silu(acc + bias) * residual";
+  check(epilogue, Epilogue::expression("silu(acc + bias) * residual"), true, true, false);
+}
+
+TEST_CASE("plans give the bits of eager calls, with their own workspace and the caller's") {
+  Owned<flexgemm_context> context = open_cpu();
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    Layer layer(500, dtype, 16, 24);
+    Owned<flexgemm_map> map = layer.map(context.get());
+    Owned<flexgemm_conv3d> conv = layer.conv(context.get());
+    require_ok(layer.forward(conv.get(), map.get()));
+    require_ok(layer.backward(conv.get(), map.get()));
+    const std::vector<std::byte> expected = layer.results();
+
+    auto options = zeroed<flexgemm_plan_options>();
+    options.has_bias = 1;
+    options.bias_dtype = static_cast<flexgemm_dtype>(dtype);
+    options.input_gradient = options.weight_gradient = options.bias_gradient = 1;
+    options.alignment = static_cast<int32_t>(size_of(dtype));
+    const Owned<flexgemm_plan> plan = layer.plan(conv.get(), map.get(), &options);
+    options.no_workspace = 1;
+    options.like = plan.get();
+    const Owned<flexgemm_plan> bare = layer.plan(conv.get(), map.get(), &options);
+    std::size_t bytes = 0;
+    require_ok(flexgemm_plan_get_workspace_bytes(bare.get(), &bytes));
+    flexgemm_buffer* made = nullptr;
+    require_ok(flexgemm_buffer_create(context.get(), bytes, nullptr, &made));
+    const Owned<flexgemm_buffer> buffer(made);
+    void* workspace = nullptr;
+    require_ok(flexgemm_buffer_get_data(made, &workspace));
+    char kernel[128], eager_kernel[128];
+    require_ok(
+        flexgemm_plan_get_choice(plan.get(), FLEXGEMM_FORWARD, nullptr, kernel, sizeof kernel, nullptr));
+    require_ok(flexgemm_conv3d_get_choice(conv.get(), map.get(), FLEXGEMM_FORWARD, nullptr, eager_kernel,
+                                          sizeof eager_kernel, nullptr));
+    CHECK(std::string(kernel) == eager_kernel);
+    map.reset();  // the plan keeps what it needs
+    conv.reset();
+
+    const flexgemm_tensor in = view_of(layer.feats), w = view_of(layer.weight), b = view_of(layer.bias);
+    const flexgemm_tensor gy = view_of(layer.grad_out), out = view_of(layer.out);
+    const flexgemm_tensor gx = view_of(layer.grad_input), gw = view_of(layer.grad_weight),
+                          gb = view_of(layer.grad_bias);
+    auto operands = zeroed<flexgemm_operands>();
+    operands.bias = &b;
+    auto gradients = zeroed<flexgemm_gradients>();
+    gradients.input = &gx;
+    gradients.weight = &gw;
+    gradients.bias = &gb;
+    for (const auto& [which, memory, size] :
+         {std::tuple{plan.get(), static_cast<void*>(nullptr), std::size_t{0}},
+          {bare.get(), workspace, bytes}}) {
+      for (op_test::HostTensor* tensor :
+           {&layer.out, &layer.grad_input, &layer.grad_weight, &layer.grad_bias})
+        std::memset(tensor->bytes().data(), 0xff, tensor->bytes().size());
+      require_ok(flexgemm_plan_forward(which, &in, &w, &out, &operands, memory, size, nullptr));
+      require_ok(flexgemm_plan_backward(which, &gy, &in, &w, &gradients, memory, size, nullptr));
+      CHECK(layer.results() == expected);
     }
   }
 }

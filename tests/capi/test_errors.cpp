@@ -97,6 +97,24 @@ TEST_CASE("every function reports NULL handles and targets by the argument's nam
         flexgemm_conv3d_get_choice(nullptr, all.map.get(), FLEXGEMM_FORWARD, nullptr, nullptr, 0, &size));
   check("map",
         flexgemm_conv3d_get_choice(all.conv.get(), nullptr, FLEXGEMM_FORWARD, nullptr, nullptr, 0, &size));
+  const flexgemm_conv3d* conv = all.conv.get();
+  const flexgemm_map* map = all.map.get();
+  const flexgemm_tensor *in = &all.feats, *w = &all.weight, *out = &all.out, *gy = &all.grad_out;
+  check("conv", flexgemm_conv3d_forward_fused(nullptr, map, in, w, out, nullptr, nullptr));
+  check("map", flexgemm_conv3d_forward_fused(conv, nullptr, in, w, out, nullptr, nullptr));
+  flexgemm_plan* made_plan = nullptr;
+  check("conv", flexgemm_plan_create(nullptr, map, nullptr, nullptr, &made_plan));
+  check("map", flexgemm_plan_create(conv, nullptr, nullptr, nullptr, &made_plan));
+  check("plan", flexgemm_plan_create(conv, map, nullptr, nullptr, nullptr));
+  CHECK(made_plan == nullptr);
+  const Owned<flexgemm_plan> plan = all.layer.plan(conv, map, nullptr);
+  check("plan", flexgemm_plan_get_workspace_bytes(nullptr, &size));
+  check("bytes", flexgemm_plan_get_workspace_bytes(plan.get(), nullptr));
+  check("plan", flexgemm_plan_get_choice(nullptr, FLEXGEMM_FORWARD, nullptr, nullptr, 0, &size));
+  check("plan", flexgemm_plan_forward(nullptr, in, w, out, nullptr, nullptr, 0, nullptr));
+  check("plan", flexgemm_plan_backward(nullptr, gy, in, w, &gradients, nullptr, 0, nullptr));
+  check("gradients", flexgemm_plan_backward(plan.get(), gy, in, w, nullptr, nullptr, 0, nullptr));
+  flexgemm_plan_destroy(nullptr);
   check("context", flexgemm_tensor_from_foreign(nullptr, &foreign, &tensor));
   check("foreign", flexgemm_tensor_from_foreign(context, nullptr, &tensor));
   check("tensor", flexgemm_tensor_from_foreign(context, &foreign, nullptr));
@@ -155,6 +173,97 @@ TEST_CASE("numbers that stand for nothing are named with what they should be") {
                 FLEXGEMM_INVALID_ARGUMENT, {"op is 3", "0 to 2"});
   check_failure(flexgemm_set_log_callback([](void*, flexgemm_log_level, const char*) {}, nullptr, 0),
                 FLEXGEMM_INVALID_ARGUMENT, {"level is 0"});
+}
+
+TEST_CASE("epilogues and their operands are checked") {
+  Everything all;
+  flexgemm_conv3d* made = nullptr;
+  auto epilogue = zeroed<flexgemm_epilogue>();
+  auto options = all.layer.options;
+  options.epilogue = &epilogue;
+  const auto refused = [&](std::initializer_list<std::string> texts) {
+    check_failure(flexgemm_conv3d_create(all.context.get(), &options, &made), FLEXGEMM_INVALID_ARGUMENT,
+                  texts);
+    CHECK(made == nullptr);
+  };
+  epilogue.activation = 5;
+  refused({"activation is 5", "0 to 4"});
+  epilogue.activation = FLEXGEMM_RELU;
+  epilogue.expression = "acc";
+  refused({"expression and fields"});
+  epilogue.activation = FLEXGEMM_NO_ACTIVATION;
+  epilogue.expression = "acc; exit(1)";
+  refused({";"});
+  epilogue.expression = nullptr;
+  epilogue.struct_size = 0;
+  refused({"options->epilogue->struct_size is 0"});
+
+  epilogue = zeroed<flexgemm_epilogue>();
+  epilogue.residual = 1;
+  require_ok(flexgemm_conv3d_create(all.context.get(), &options, &made));
+  const Owned<flexgemm_conv3d> conv(made);
+  const auto forward = [&](const flexgemm_operands* operands) {
+    return flexgemm_conv3d_forward_fused(conv.get(), all.map.get(), &all.feats, &all.weight, &all.out,
+                                         operands, nullptr);
+  };
+  check_failure(forward(nullptr), FLEXGEMM_INVALID_ARGUMENT, {"residual"});
+  auto operands = zeroed<flexgemm_operands>();
+  operands.residual = &all.feats;
+  check_failure(forward(&operands), FLEXGEMM_INVALID_ARGUMENT, {"residual", "[200, 5]", "[200, 6]"});
+  operands.residual = &all.grad_out;
+  operands.scale = &all.bias;
+  check_failure(forward(&operands), FLEXGEMM_INVALID_ARGUMENT, {"scale"});
+  operands.scale = nullptr;
+  require_ok(forward(&operands));
+  auto gradients = zeroed<flexgemm_gradients>();
+  gradients.weight = &all.grad_weight;
+  check_failure(flexgemm_conv3d_backward(conv.get(), all.map.get(), &all.grad_out, &all.feats, nullptr,
+                                         &gradients, nullptr),
+                FLEXGEMM_UNSUPPORTED, {});
+}
+
+TEST_CASE("plans refuse contradictory options and tensors that they were not made for") {
+  Everything all;
+  flexgemm_plan* made = nullptr;
+  const auto refused = [&](auto&& change, std::initializer_list<std::string> texts) {
+    auto options = zeroed<flexgemm_plan_options>();
+    change(options);
+    check_failure(flexgemm_plan_create(all.conv.get(), all.map.get(), &options, nullptr, &made),
+                  FLEXGEMM_INVALID_ARGUMENT, texts);
+    CHECK(made == nullptr);
+  };
+  refused([](auto& options) { options.skip_forward = 1; }, {"no pass"});
+  refused([](auto& options) { options.alignment = 24; }, {"alignment is 24"});
+  refused([](auto& options) { options.alignment = -1; }, {"alignment is -1"});
+  refused([](auto& options) { options.reserved = 1; }, {"options->reserved is 1"});
+  refused(
+      [](auto& options) {
+        options.has_bias = 1;
+        options.bias_dtype = 8;
+      },
+      {"options->bias_dtype is 8"});
+  refused([](auto& options) { options.struct_size = 0; }, {"options->struct_size is 0"});
+
+  const Owned<flexgemm_plan> plan = all.layer.plan(all.conv.get(), all.map.get(), nullptr);
+  auto operands = zeroed<flexgemm_operands>();
+  const auto forward = [&] {
+    return flexgemm_plan_forward(plan.get(), &all.feats, &all.weight, &all.out, &operands, nullptr, 0,
+                                 nullptr);
+  };
+  require_ok(forward());
+  operands.bias = &all.bias;
+  check_failure(forward(), FLEXGEMM_INVALID_ARGUMENT, {"bias"});
+  operands.bias = nullptr;
+  all.feats.shape[0] = 199;
+  check_failure(forward(), FLEXGEMM_INVALID_ARGUMENT, {"feats", "[199, 5]"});
+  size_t length = 0;
+  check_failure(flexgemm_plan_get_choice(plan.get(), FLEXGEMM_GRAD_INPUT, nullptr, nullptr, 0, &length),
+                FLEXGEMM_INVALID_ARGUMENT, {});
+  auto gradients = zeroed<flexgemm_gradients>();
+  gradients.weight = &all.grad_weight;
+  check_failure(
+      flexgemm_plan_backward(plan.get(), &all.grad_out, &all.feats, nullptr, &gradients, nullptr, 0, nullptr),
+      FLEXGEMM_INVALID_ARGUMENT, {});
 }
 
 TEST_CASE("context options out of range are refused") {

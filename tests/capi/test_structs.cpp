@@ -87,7 +87,7 @@ TEST_CASE("a caller with a longer struct may set only what this library knows") 
   require_ok(make_conv(context.get(), zeros.get(), conv));
   const OtherVersion ones(layer.options, longer, 1);
   check_failure(make_conv(context.get(), ones.get(), conv), FLEXGEMM_INVALID_ARGUMENT,
-                {"options sets a field at byte 48", "newer library"});
+                {"options sets a field at byte 56", "newer library"});
 }
 
 TEST_CASE("every input struct may be cut at any field") {
@@ -204,6 +204,10 @@ TEST_CASE("numbers and layouts of the binary interface are what was published") 
                                     "masked_implicit_gemm_splitk",
                                     "unknown"};
   for (int i = 0; i < 7; ++i) CHECK(std::string(flexgemm_algorithm_name(i)) == algorithms[i]);
+  const char* const activations[] = {"none", "relu", "leaky_relu", "silu", "gelu", "unknown"};
+  for (int i = 0; i < 6; ++i) CHECK(std::string(flexgemm_activation_name(i)) == activations[i]);
+  const char* const policies[] = {"never", "on_miss", "force", "unknown"};
+  for (int i = 0; i < 4; ++i) CHECK(std::string(flexgemm_tuning_policy_name(i)) == policies[i]);
   CHECK(std::string(flexgemm_version()) == version());
   CHECK(flexgemm_version_number() == FLEXGEMM_VERSION_NUMBER);
   static_assert(sizeof(flexgemm_status) == 4);
@@ -236,14 +240,32 @@ TEST_CASE("numbers and layouts of the binary interface are what was published") 
   static_assert(sizeof(flexgemm_map_info) == 48 && offsetof(flexgemm_map_info, rows) == 8 &&
                 offsetof(flexgemm_map_info, volume) == 16 && offsetof(flexgemm_map_info, kernel) == 24 &&
                 offsetof(flexgemm_map_info, dilation) == 36);
-  static_assert(
-      sizeof(flexgemm_conv3d_options) == 48 && offsetof(flexgemm_conv3d_options, in_channels) == 8 &&
-      offsetof(flexgemm_conv3d_options, out_channels) == 16 &&
-      offsetof(flexgemm_conv3d_options, kernel) == 24 && offsetof(flexgemm_conv3d_options, dtype) == 36 &&
-      offsetof(flexgemm_conv3d_options, algorithm) == 40);
+  static_assert(sizeof(flexgemm_conv3d_options) == 56 && offsetof(flexgemm_conv3d_options, epilogue) == 48 &&
+                offsetof(flexgemm_conv3d_options, in_channels) == 8 &&
+                offsetof(flexgemm_conv3d_options, out_channels) == 16 &&
+                offsetof(flexgemm_conv3d_options, kernel) == 24 &&
+                offsetof(flexgemm_conv3d_options, dtype) == 36 &&
+                offsetof(flexgemm_conv3d_options, algorithm) == 40);
   static_assert(sizeof(flexgemm_gradients) == 40 && offsetof(flexgemm_gradients, input) == 8 &&
                 offsetof(flexgemm_gradients, weight) == 16 && offsetof(flexgemm_gradients, bias) == 24 &&
                 offsetof(flexgemm_gradients, accumulate) == 32);
+  static_assert(sizeof(flexgemm_epilogue) == 32 && offsetof(flexgemm_epilogue, scale_shift) == 8 &&
+                offsetof(flexgemm_epilogue, residual) == 12 &&
+                offsetof(flexgemm_epilogue, activation) == 16 && offsetof(flexgemm_epilogue, slope) == 20 &&
+                offsetof(flexgemm_epilogue, expression) == 24);
+  static_assert(sizeof(flexgemm_operands) == 40 && offsetof(flexgemm_operands, bias) == 8 &&
+                offsetof(flexgemm_operands, residual) == 16 && offsetof(flexgemm_operands, scale) == 24 &&
+                offsetof(flexgemm_operands, shift) == 32);
+  static_assert(
+      sizeof(flexgemm_plan_options) == 64 && offsetof(flexgemm_plan_options, skip_forward) == 8 &&
+      offsetof(flexgemm_plan_options, has_bias) == 12 && offsetof(flexgemm_plan_options, bias_dtype) == 16 &&
+      offsetof(flexgemm_plan_options, input_gradient) == 20 &&
+      offsetof(flexgemm_plan_options, weight_gradient) == 24 &&
+      offsetof(flexgemm_plan_options, bias_gradient) == 28 &&
+      offsetof(flexgemm_plan_options, weight_gradient_dtype) == 32 &&
+      offsetof(flexgemm_plan_options, bias_gradient_dtype) == 36 &&
+      offsetof(flexgemm_plan_options, accumulate) == 40 && offsetof(flexgemm_plan_options, alignment) == 44 &&
+      offsetof(flexgemm_plan_options, no_workspace) == 48 && offsetof(flexgemm_plan_options, like) == 56);
   static_assert(sizeof(flexgemm_memory_statistics) == 24 && sizeof(flexgemm_foreign_tensor) == 56 &&
                 offsetof(flexgemm_foreign_tensor, strides) == 32 &&
                 offsetof(flexgemm_foreign_tensor, type_lanes) == 54);

@@ -22,9 +22,9 @@
 // Threads. Every function may be called from any thread, also at the same time on the same handle; only
 // destroying a handle must not overlap with another use of that very handle.
 //
-// Lifetimes. A handle keeps alive what it needs: maps, convolutions and buffers work, and keep the device
-// open, after their context's handle was destroyed; the order of destruction is free. Host structs and texts
-// that are passed in are copied or done with when the call returns, unless said otherwise. The caller's
+// Lifetimes. A handle keeps alive what it needs: maps, convolutions, plans and buffers work, and keep the
+// device open, after their context's handle was destroyed; the order of destruction is free. Host structs and
+// texts that are passed in are copied or done with when the call returns, unless said otherwise. The caller's
 // tensors must stay until the work that uses them is done: on the CPU that is when the call returns, on a GPU
 // when the stream has reached it.
 //
@@ -57,6 +57,8 @@ FLEXGEMM_API const char* flexgemm_status_name(flexgemm_status status);
 FLEXGEMM_API const char* flexgemm_dtype_name(flexgemm_dtype dtype);
 FLEXGEMM_API const char* flexgemm_op_name(flexgemm_op op);
 FLEXGEMM_API const char* flexgemm_algorithm_name(flexgemm_algorithm algorithm);
+FLEXGEMM_API const char* flexgemm_activation_name(flexgemm_activation activation);
+FLEXGEMM_API const char* flexgemm_tuning_policy_name(flexgemm_tuning_policy policy);
 
 // ---- Errors and log --------------------------------------------------------------------------------------
 
@@ -177,12 +179,23 @@ FLEXGEMM_API flexgemm_status flexgemm_conv3d_forward(const flexgemm_conv3d* conv
 
 /// Computes any subset of the gradients, which are the outputs. Inputs: grad_out [N, Co]; feats [N, Ci],
 /// which may be NULL if the weight gradient is not asked for; weight, which may be NULL if the input gradient
-/// is not. No output may overlap an input or another output. All else as flexgemm_conv3d_forward.
+/// is not. No output may overlap an input or another output. FLEXGEMM_UNSUPPORTED for a convolution with an
+/// epilogue, which is not differentiated. All else as flexgemm_conv3d_forward.
 FLEXGEMM_API flexgemm_status flexgemm_conv3d_backward(const flexgemm_conv3d* conv, const flexgemm_map* map,
                                                       const flexgemm_tensor* grad_out,
                                                       const flexgemm_tensor* feats,
                                                       const flexgemm_tensor* weight,
                                                       const flexgemm_gradients* gradients, void* stream);
+
+/// The same with the operands of the convolution's epilogue, its bias among them: exactly those that it
+/// reads. One that is missing, or that the epilogue does not read, gives FLEXGEMM_INVALID_ARGUMENT.
+/// `operands` may be NULL if it reads none.
+FLEXGEMM_API flexgemm_status flexgemm_conv3d_forward_fused(const flexgemm_conv3d* conv,
+                                                           const flexgemm_map* map,
+                                                           const flexgemm_tensor* feats,
+                                                           const flexgemm_tensor* weight,
+                                                           const flexgemm_tensor* out,
+                                                           const flexgemm_operands* operands, void* stream);
 
 /// What a pass over this map would run, for logs and tables: the algorithm, never AUTOMATIC (`algorithm` may
 /// be NULL), and the stable name of the kernel spec, written as flexgemm_context_get_description writes.
@@ -190,6 +203,46 @@ FLEXGEMM_API flexgemm_status flexgemm_conv3d_backward(const flexgemm_conv3d* con
 FLEXGEMM_API flexgemm_status flexgemm_conv3d_get_choice(const flexgemm_conv3d* conv, const flexgemm_map* map,
                                                         flexgemm_op op, flexgemm_algorithm* algorithm,
                                                         char* kernel, size_t capacity, size_t* length);
+
+// ---- Plans -----------------------------------------------------------------------------------------------
+
+/// Decides everything about passes of a convolution over a map: algorithms, kernels (compiled and loaded),
+/// the map's orders and tile lists, the size of the workspace. `options` may be NULL. May compile, and waits
+/// for `stream`. The plan keeps alive what it was made from: the handles of conv, map and context may go.
+/// FLEXGEMM_INVALID_ARGUMENT for contradictory options, and what the passes themselves would give.
+FLEXGEMM_API flexgemm_status flexgemm_plan_create(const flexgemm_conv3d* conv, const flexgemm_map* map,
+                                                  const flexgemm_plan_options* options, void* stream,
+                                                  flexgemm_plan** plan);
+/// Gives the handle back; NULL is allowed. Work that uses the plan, and CUDA graphs that captured it, must be
+/// done.
+FLEXGEMM_API void flexgemm_plan_destroy(flexgemm_plan* plan);
+
+/// Writes the bytes of workspace that the largest pass needs; may be 0.
+FLEXGEMM_API flexgemm_status flexgemm_plan_get_workspace_bytes(const flexgemm_plan* plan, size_t* bytes);
+/// What a pass of the plan runs, as flexgemm_conv3d_get_choice tells it. FLEXGEMM_INVALID_ARGUMENT for a pass
+/// that the plan was not made for.
+FLEXGEMM_API flexgemm_status flexgemm_plan_get_choice(const flexgemm_plan* plan, flexgemm_op op,
+                                                      flexgemm_algorithm* algorithm, char* kernel,
+                                                      size_t capacity, size_t* length);
+
+/// As flexgemm_conv3d_forward_fused. On a GPU it checks its arguments and launches: it allocates nothing,
+/// compiles nothing, waits for nothing on the device and takes no lock, so it may be captured in a CUDA graph
+/// and called from any thread on any stream, several at once if each brings a workspace. `workspace` is
+/// memory of the device, aligned to 256 bytes, until the work is done; NULL is the plan's own.
+/// FLEXGEMM_INVALID_ARGUMENT also for tensors that differ from what the plan was made for (shapes, types,
+/// alignment, operands) and a workspace that is too small.
+FLEXGEMM_API flexgemm_status flexgemm_plan_forward(const flexgemm_plan* plan, const flexgemm_tensor* feats,
+                                                   const flexgemm_tensor* weight, const flexgemm_tensor* out,
+                                                   const flexgemm_operands* operands, void* workspace,
+                                                   size_t workspace_bytes, void* stream);
+/// As flexgemm_conv3d_backward, for exactly the gradients that the plan was made for; all else as
+/// flexgemm_plan_forward.
+FLEXGEMM_API flexgemm_status flexgemm_plan_backward(const flexgemm_plan* plan,
+                                                    const flexgemm_tensor* grad_out,
+                                                    const flexgemm_tensor* feats,
+                                                    const flexgemm_tensor* weight,
+                                                    const flexgemm_gradients* gradients, void* workspace,
+                                                    size_t workspace_bytes, void* stream);
 
 // ---- Tensors ---------------------------------------------------------------------------------------------
 

@@ -62,6 +62,16 @@ enum {
   FLEXGEMM_TUNE_FORCE = 2     ///< the first pass over a shape in this context tunes it, whatever was stored
 };
 
+/// What an epilogue applies last. NaN stays NaN.
+typedef int32_t flexgemm_activation;
+enum {
+  FLEXGEMM_NO_ACTIVATION = 0,
+  FLEXGEMM_RELU = 1,        ///< x < 0 ? 0 : x
+  FLEXGEMM_LEAKY_RELU = 2,  ///< x < 0 ? slope * x : x
+  FLEXGEMM_SILU = 3,        ///< x / (1 + exp(-x))
+  FLEXGEMM_GELU = 4         ///< 0.5 * x * (1 + erf(x / sqrt(2))): the exact form
+};
+
 /// What a line of the log tells.
 typedef int32_t flexgemm_log_level;
 enum {
@@ -73,6 +83,7 @@ enum {
 typedef struct flexgemm_context flexgemm_context;
 typedef struct flexgemm_map flexgemm_map;
 typedef struct flexgemm_conv3d flexgemm_conv3d;
+typedef struct flexgemm_plan flexgemm_plan;
 typedef struct flexgemm_buffer flexgemm_buffer;
 
 /// A view of a contiguous row-major tensor, outermost extent first. The memory belongs to the caller, lies on
@@ -158,6 +169,32 @@ typedef struct flexgemm_map_info {
   int32_t dilation[3];
 } flexgemm_map_info;
 
+/// What a convolution's forward pass does to a finished sum before it is stored, at no cost in memory
+/// traffic:
+///   out[n, co] = activation((acc + bias[co]) * scale[co] + shift[co] + residual[n, co])
+/// in float, in this order, where acc is the sum over offsets and input channels and what is not asked for is
+/// left out. The operands come with each call (flexgemm_operands).
+typedef struct flexgemm_epilogue {
+  size_t struct_size;   ///< sizeof(flexgemm_epilogue)
+  int32_t scale_shift;  ///< not 0: each call brings `scale` and `shift`
+  int32_t residual;     ///< not 0: each call brings `residual`
+  flexgemm_activation activation;
+  float slope;  ///< of LEAKY_RELU; 0: 0.01
+  /// Replaces all of the formula: an expression over acc (without the bias), bias, residual and channel, such
+  /// as "silu(acc + bias) * residual"; docs/api.md, Epilogues, has its grammar. NULL: none.
+  const char* expression;
+} flexgemm_epilogue;
+
+/// The tensors of an epilogue, for one call: exactly those that it reads, the others NULL. A bias is given or
+/// not at each call, unless an expression names it.
+typedef struct flexgemm_operands {
+  size_t struct_size;               ///< sizeof(flexgemm_operands)
+  const flexgemm_tensor* bias;      ///< [Co], storage type of the convolution or F32
+  const flexgemm_tensor* residual;  ///< [N, Co], storage type; must not overlap the output
+  const flexgemm_tensor* scale;     ///< [Co], F32
+  const flexgemm_tensor* shift;     ///< [Co], F32
+} flexgemm_operands;
+
 /// What a submanifold convolution layer is, before it meets data.
 typedef struct flexgemm_conv3d_options {
   size_t struct_size;    ///< sizeof(flexgemm_conv3d_options)
@@ -166,8 +203,34 @@ typedef struct flexgemm_conv3d_options {
   int32_t kernel[3];     ///< taps along x, y, z, 1 to 7, as the map's; all zeros: 3, 3, 3
   flexgemm_dtype dtype;  ///< F32, TF32 (float storage), F16 or BF16
   flexgemm_algorithm algorithm;
-  int32_t reserved;  ///< 0
+  int32_t reserved;                   ///< 0
+  const flexgemm_epilogue* epilogue;  ///< what forward does to a finished sum; NULL: nothing
 } flexgemm_conv3d_options;
+
+/// What a plan fixes beside the convolution and the map; all zeros but struct_size: forward alone, without a
+/// bias, of tensors aligned to 16 bytes, with a workspace of the plan's own.
+typedef struct flexgemm_plan_options {
+  size_t struct_size;         ///< sizeof(flexgemm_plan_options)
+  int32_t skip_forward;       ///< not 0: the plan will not run forward
+  int32_t has_bias;           ///< not 0: forward's calls bring a bias
+  flexgemm_dtype bias_dtype;  ///< of that bias: F32 or the convolution's storage type
+  int32_t input_gradient;   ///< not 0: the plan's backward computes it; all that are asked for, in each call
+  int32_t weight_gradient;  ///< the same
+  int32_t bias_gradient;    ///< the same
+  flexgemm_dtype weight_gradient_dtype;  ///< F32 or the convolution's storage type
+  flexgemm_dtype bias_gradient_dtype;    ///< F32 or the convolution's storage type
+  int32_t accumulate;                    ///< as in flexgemm_gradients
+  /// What the address of every tensor will be a multiple of, but bias, scale and shift, which need that of
+  /// their elements: a power of two up to 256; 0: 16. Less than 16 makes narrower loads, and slower kernels.
+  int32_t alignment;
+  /// Not 0: the plan has no workspace of its own, every call brings one. With the plan's own, calls must
+  /// follow each other on one stream or be ordered otherwise.
+  int32_t no_workspace;
+  int32_t reserved;  ///< 0
+  /// Run the kernels that this plan runs, instead of choosing: equal kernels give equal bits. It must be of a
+  /// convolution with the same options, on the same device. NULL: choose.
+  const flexgemm_plan* like;
+} flexgemm_plan_options;
 
 /// Gradients to compute; one that is NULL is skipped.
 typedef struct flexgemm_gradients {
