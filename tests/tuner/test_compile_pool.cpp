@@ -143,7 +143,7 @@ TEST_CASE("workers end with the process that started them") {
     // lives.
     close(report[0]);
     CompilePool pool({.jobs = 1, .worker_path = FLEXGEMM_WORKER});
-    for (const auto& spec : small_kernels(8)) pool.submit(spec);
+    pool.submit(small_kernels(1).front());
     (void)pool.wait(60s);
     const char ready = 'r';
     if (write(report[1], &ready, 1) != 1) _exit(1);
