@@ -4,7 +4,7 @@
 #include <stdexcept>
 #include <utility>
 
-#include "codegen/emit.hpp"
+#include "choice/priced_choices.hpp"
 #include "core/fail.hpp"
 
 namespace flexgemm::detail {
@@ -45,18 +45,6 @@ GemmChoice choose_grad_weight(const TargetDevice& device, const PassShape& pass)
   const GemmChoice choice = default_choice(device, pass, split);
   if (codegen::default_splits(gemm_problem(device, pass, split), choice.spec) > 1) return choice;
   return default_choice(device, pass, Algorithm::masked_implicit_gemm);
-}
-
-GemmChoice choose(const TargetDevice& device, const PassShape& pass) {
-  const Algorithm pinned = pass.algorithm;
-  if (pinned != Algorithm::automatic) return default_choice(device, pass, pinned);
-  if (pass.op == Op::grad_weight) return choose_grad_weight(device, pass);
-  const Algorithm whole = pass.volume == 1 ? Algorithm::implicit_gemm : Algorithm::masked_implicit_gemm;
-  const GemmChoice choice = default_choice(device, pass, whole);
-  const std::int64_t row_tiles = (pass.rows + choice.spec.row_tile - 1) / choice.spec.row_tile;
-  const std::int64_t blocks = row_tiles * codegen::launch_shape(choice.spec).column_tiles;
-  if (pass.volume == 1 || blocks >= device.multiprocessors) return choice;
-  return default_choice(device, pass, Algorithm::masked_implicit_gemm_splitk);
 }
 
 /// What codegen throws becomes the library's error.
@@ -125,7 +113,13 @@ codegen::GemmProblem gemm_problem(const TargetDevice& device, const PassShape& p
 }
 
 GemmChoice choose_gemm(const TargetDevice& device, const PassShape& pass) {
-  return with_codegen_errors(device, [&] { return choose(device, pass); });
+  if (pass.op != Op::grad_weight) {
+    return priced_choices(device, pass, statistics_of(pass), Breadth::likely).front().choice;
+  }
+  return with_codegen_errors(device, [&] {
+    return pass.algorithm == Algorithm::automatic ? choose_grad_weight(device, pass)
+                                                  : default_choice(device, pass, pass.algorithm);
+  });
 }
 
 codegen::KernelSpec reduce_spec(const TargetDevice& device, const PassShape& pass) {

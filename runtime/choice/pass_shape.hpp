@@ -61,10 +61,9 @@ codegen::OutputType output_type(const PassShape& pass, Algorithm algorithm);
 /// that is summed in float first.
 bool needs_reduction(const PassShape& pass, const GemmChoice& choice);
 
-/// The kernel that a pass runs when nothing has been tuned. The pinned algorithm is obeyed; `automatic` means
-/// implicit_gemm for one offset, else masked_implicit_gemm, in its split form when its tiles would leave
-/// multiprocessors idle; for grad_weight masked_implicit_gemm, split as far as pays. Throws
-/// Error{unsupported}.
+/// The kernel that a pass runs when nothing has been tuned: the cost model's first among the likely choices
+/// (priced_choices.hpp); for grad_weight masked_implicit_gemm, split as far as pays. The pinned algorithm is
+/// obeyed. Throws Error{unsupported}.
 GemmChoice choose_gemm(const TargetDevice& device, const PassShape& pass);
 
 /// The kernel that adds the partial sums of a split reduction, converts, and adds to what is there.

@@ -1,0 +1,149 @@
+#include "choice/priced_choices.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <stdexcept>
+
+#include "codegen/text.hpp"
+#include "core/fail.hpp"
+
+namespace flexgemm::detail {
+
+namespace {
+
+constexpr int split_counts[] = {2, 3, 4, 6, 8, 12, 16};
+
+codegen::RowWalk walk_of(Algorithm algorithm) {
+  switch (algorithm) {
+    case Algorithm::explicit_gemm:
+      return codegen::RowWalk::gathered;
+    case Algorithm::implicit_gemm:
+    case Algorithm::implicit_gemm_splitk:
+      return codegen::RowWalk::dense;
+    default:
+      return codegen::RowWalk::masked;
+  }
+}
+
+bool is_split(Algorithm algorithm) {
+  return algorithm == Algorithm::implicit_gemm_splitk || algorithm == Algorithm::masked_implicit_gemm_splitk;
+}
+
+/// With one offset all walks are the same: the plain one stands for them.
+std::vector<Algorithm> algorithms_for(const PassShape& pass, Breadth breadth) {
+  if (pass.algorithm != Algorithm::automatic) return {pass.algorithm};
+  if (pass.volume == 1) return {Algorithm::implicit_gemm, Algorithm::implicit_gemm_splitk};
+  if (breadth == Breadth::likely) {
+    return {Algorithm::masked_implicit_gemm, Algorithm::masked_implicit_gemm_splitk};
+  }
+  return {Algorithm::masked_implicit_gemm, Algorithm::masked_implicit_gemm_splitk, Algorithm::implicit_gemm,
+          Algorithm::implicit_gemm_splitk, Algorithm::explicit_gemm};
+}
+
+/// Blocks a multiprocessor from which a split reduction is not among the likely choices.
+constexpr std::int64_t many_blocks = 6;
+
+/// Parts that leave each at least two K tiles, of a reduction whose blocks do not fill the device by far.
+bool worth_splitting(const TargetDevice& device, const PassShape& pass, const codegen::KernelSpec& spec,
+                     int splits, Breadth breadth) {
+  const std::int64_t blocks = codegen::divide_up(std::max<std::int64_t>(pass.rows, 1), spec.row_tile) *
+                              codegen::divide_up(spec.out_channels, spec.column_tile);
+  if (breadth == Breadth::likely && pass.algorithm == Algorithm::automatic &&
+      blocks * splits > many_blocks * device.multiprocessors) {
+    return false;
+  }
+  return std::int64_t{spec.volume} * spec.in_channels >= std::int64_t{2} * splits * spec.k_tile ||
+         (splits == 2 && pass.algorithm != Algorithm::automatic);
+}
+
+bool same_tile(const codegen::KernelSpec& first, const codegen::KernelSpec& second) {
+  return first.kind == second.kind && first.mma == second.mma && first.compute == second.compute &&
+         first.row_tile == second.row_tile && first.column_tile == second.column_tile &&
+         first.k_tile == second.k_tile && first.warps_m == second.warps_m && first.warps_n == second.warps_n;
+}
+
+void price(const TargetDevice& device, const PassShape& pass, const codegen::MapStatistics& map,
+           Algorithm algorithm, Breadth breadth, std::vector<PricedChoice>& priced) {
+  const codegen::GemmProblem own = gemm_problem(device, pass, Algorithm::implicit_gemm);
+  const auto add = [&](const codegen::KernelSpec& spec, int splits) {
+    const double predicted =
+        codegen::predicted_ms(own, map, {.walk = walk_of(algorithm), .spec = spec, .splits = splits});
+    priced.push_back({{.algorithm = algorithm, .spec = spec, .splits = splits}, predicted});
+  };
+  const bool split = is_split(algorithm);
+  const auto output = split ? codegen::OutputType::partial : codegen::OutputType::storage;
+  for (const codegen::KernelSpec& spec :
+       codegen::gemm_candidates(gemm_problem(device, pass, algorithm), output)) {
+    if (!split) add(spec, 1);
+    for (const int splits : split_counts) {
+      if (split && worth_splitting(device, pass, spec, splits, breadth)) add(spec, splits);
+    }
+  }
+}
+
+}  // namespace
+
+codegen::MapStatistics statistics_of(const PassShape& pass) {
+  codegen::MapStatistics map;
+  map.rows = pass.rows;
+  map.pairs = pass.pairs;
+  map.volume = pass.volume;
+  return map;
+}
+
+std::vector<PricedChoice> priced_choices(const TargetDevice& device, const PassShape& pass,
+                                         const codegen::MapStatistics& map, Breadth breadth) {
+  std::vector<PricedChoice> priced;
+  std::string reason;
+  for (const Algorithm algorithm : algorithms_for(pass, breadth)) {
+    try {
+      price(device, pass, map, algorithm, breadth, priced);
+    } catch (const std::logic_error& error) {  // codegen's word for a problem that it has no kernel for
+      if (reason.empty()) reason = error.what();
+    }
+  }
+  if (priced.empty()) {
+    fail(ErrorCode::unsupported, "no kernel serves this convolution on {}: {}",
+         codegen::to_string(device.architecture), reason);
+  }
+  std::stable_sort(priced.begin(), priced.end(), [](const PricedChoice& first, const PricedChoice& second) {
+    return first.predicted_ms < second.predicted_ms;
+  });
+  return priced;
+}
+
+PassShape with_rounded_counts(PassShape pass) {
+  const auto rounded = [](double value, double steps_an_octave) {
+    return value <= 1 ? value : std::exp2(std::round(std::log2(value) * steps_an_octave) / steps_an_octave);
+  };
+  if (pass.rows <= 0) return pass;
+  const double pairs_per_row = static_cast<double>(pass.pairs) / static_cast<double>(pass.rows);
+  pass.rows = std::llround(rounded(static_cast<double>(pass.rows), 12));
+  pass.pairs = std::llround(rounded(pairs_per_row, 8) * static_cast<double>(pass.rows));
+  return pass;
+}
+
+std::optional<PricedChoice> choice_like(const std::vector<PricedChoice>& priced, Algorithm algorithm,
+                                        std::string_view kernel, int splits) {
+  codegen::KernelSpec spec;
+  try {
+    spec = codegen::parse_spec(kernel);
+  } catch (const std::invalid_argument&) {
+    return std::nullopt;
+  }
+  const PricedChoice* similar = nullptr;
+  for (const PricedChoice& candidate : priced) {
+    const GemmChoice& choice = candidate.choice;
+    if (choice.algorithm != algorithm || choice.splits != splits) continue;
+    if (choice.spec == spec) return candidate;
+    if (same_tile(choice.spec, spec)) {
+      const bool closer = similar == nullptr || std::abs(choice.spec.stages - spec.stages) <
+                                                    std::abs(similar->choice.spec.stages - spec.stages);
+      if (closer) similar = &candidate;
+    }
+  }
+  if (similar == nullptr) return std::nullopt;
+  return *similar;
+}
+
+}  // namespace flexgemm::detail
