@@ -15,5 +15,6 @@ void declare_diff(CLI::App& app, Command& command);
 void declare_tables(CLI::App& app, Command& command);
 void declare_ceilings(CLI::App& app, Command& command);
 void declare_cold(CLI::App& app, Command& command);
+void declare_tuning(CLI::App& app, Command& command);
 
 }  // namespace flexgemm::bench

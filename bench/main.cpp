@@ -136,6 +136,7 @@ int main(int argc, char** argv) {
   bench::declare_tables(app, command);
   bench::declare_ceilings(app, command);
   bench::declare_cold(app, command);
+  bench::declare_tuning(app, command);
   try {
     app.parse(argc, argv);
     return command();

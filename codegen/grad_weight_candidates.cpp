@@ -144,27 +144,34 @@ void sort_gradient_candidates(const GemmProblem& problem, std::vector<KernelSpec
   });
 }
 
-int gradient_splits(const GemmProblem& problem, const KernelSpec& spec) {
-  constexpr int most_splits = 64;
-  constexpr double least_pairs = 512;  // of a part
-  constexpr double most_partial_bytes = 256.0 * 1024 * 1024;
+double gradient_nanoseconds(const GemmProblem& problem, const KernelSpec& spec, int splits) {
   const double blocks = static_cast<double>(launch_shape(spec).blocks);
   const double slots = static_cast<double>(problem.multiprocessors) * spec.min_blocks;
-  const Work work = expected_work(problem, spec);
   const double gradient_bytes =
       4.0 * spec.volume * static_cast<double>(spec.in_channels) * static_cast<double>(spec.out_channels);
+  // The last round of blocks is not full, and its blocks differ in their pairs.
+  const double rounds = blocks * splits / slots;
+  const double idle = rounds < 1 ? 1 / rounds : 1 + 0.5 / rounds;
+  const double partials = splits == 1 ? 0 : 2 * gradient_bytes * splits / streamed_bytes + 3000;
+  return expected_work(problem, spec).nanoseconds * idle + partials;
+}
+
+bool gradient_splits_suit(const GemmProblem& problem, const KernelSpec& spec, int splits) {
+  constexpr double least_pairs = 512;  // of a part
+  constexpr double most_partial_bytes = 256.0 * 1024 * 1024;
+  const double gradient_bytes =
+      4.0 * spec.volume * static_cast<double>(spec.in_channels) * static_cast<double>(spec.out_channels);
+  const double pairs = expected_work(problem, spec).entries / offset_groups(spec) / splits;
+  return splits == 1 || (pairs >= least_pairs && gradient_bytes * splits <= most_partial_bytes);
+}
+
+int gradient_splits(const GemmProblem& problem, const KernelSpec& spec) {
   int best = 1;
-  double best_time = 0;
-  for (int splits = 1; splits <= most_splits; ++splits) {
-    if (splits > 1 && (work.entries / offset_groups(spec) / splits < least_pairs ||
-                       gradient_bytes * splits > most_partial_bytes))
-      break;
-    // The last round of blocks is not full, and its blocks differ in their pairs.
-    const double rounds = blocks * splits / slots;
-    const double idle = rounds < 1 ? 1 / rounds : 1 + 0.5 / rounds;
-    const double partials = splits == 1 ? 0 : 2 * gradient_bytes * splits / streamed_bytes + 3000;
-    const double time = work.nanoseconds * idle + partials;
-    if (splits == 1 || time < best_time) {
+  double best_time = gradient_nanoseconds(problem, spec, 1);
+  for (int splits = 2; splits <= most_gradient_splits && gradient_splits_suit(problem, spec, splits);
+       ++splits) {
+    const double time = gradient_nanoseconds(problem, spec, splits);
+    if (time < best_time) {
       best = splits;
       best_time = time;
     }

@@ -14,6 +14,13 @@ std::vector<TileShape> gradient_shapes(const GemmProblem& problem);
 /// the rows that they gather.
 void sort_gradient_candidates(const GemmProblem& problem, std::vector<KernelSpec>& specs);
 
+/// Expected time of a kernel with the reduction of its parts: what candidates and splits are compared by.
+double gradient_nanoseconds(const GemmProblem& problem, const KernelSpec& spec, int splits);
+
+/// Whether so many parts leave each enough pairs, and the partial sums within bounds.
+bool gradient_splits_suit(const GemmProblem& problem, const KernelSpec& spec, int splits);
+inline constexpr int most_gradient_splits = 64;
+
 /// Parts that the pairs should be cut into: blocks enough to even out their work, until the partial sums cost
 /// more than that is worth. 1 to 64.
 int gradient_splits(const GemmProblem& problem, const KernelSpec& spec);

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <stdexcept>
 
+#include "codegen/grad_weight_candidates.hpp"
 #include "codegen/text.hpp"
 #include "core/fail.hpp"
 
@@ -12,6 +13,7 @@ namespace flexgemm::detail {
 namespace {
 
 constexpr int split_counts[] = {2, 3, 4, 6, 8, 12, 16};
+constexpr int gradient_split_counts[] = {1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64};
 
 codegen::RowWalk walk_of(Algorithm algorithm) {
   switch (algorithm) {
@@ -32,6 +34,9 @@ bool is_split(Algorithm algorithm) {
 /// With one offset all walks are the same: the plain one stands for them.
 std::vector<Algorithm> algorithms_for(const PassShape& pass, Breadth breadth) {
   if (pass.algorithm != Algorithm::automatic) return {pass.algorithm};
+  if (pass.op == Op::grad_weight) {
+    return {Algorithm::masked_implicit_gemm, Algorithm::masked_implicit_gemm_splitk};
+  }
   if (pass.volume == 1) return {Algorithm::implicit_gemm, Algorithm::implicit_gemm_splitk};
   if (breadth == Breadth::likely) {
     return {Algorithm::masked_implicit_gemm, Algorithm::masked_implicit_gemm_splitk};
@@ -59,7 +64,8 @@ bool worth_splitting(const TargetDevice& device, const PassShape& pass, const co
 bool same_tile(const codegen::KernelSpec& first, const codegen::KernelSpec& second) {
   return first.kind == second.kind && first.mma == second.mma && first.compute == second.compute &&
          first.row_tile == second.row_tile && first.column_tile == second.column_tile &&
-         first.k_tile == second.k_tile && first.warps_m == second.warps_m && first.warps_n == second.warps_n;
+         first.k_tile == second.k_tile && first.warps_m == second.warps_m &&
+         first.warps_n == second.warps_n && first.offsets == second.offsets;
 }
 
 void price(const TargetDevice& device, const PassShape& pass, const codegen::MapStatistics& map,
@@ -71,12 +77,27 @@ void price(const TargetDevice& device, const PassShape& pass, const codegen::Map
     priced.push_back({{.algorithm = algorithm, .spec = spec, .splits = splits}, predicted});
   };
   const bool split = is_split(algorithm);
-  const auto output = split ? codegen::OutputType::partial : codegen::OutputType::storage;
+  const codegen::OutputType output = output_type(pass, algorithm);
   for (const codegen::KernelSpec& spec :
        codegen::gemm_candidates(gemm_problem(device, pass, algorithm), output)) {
     if (!split) add(spec, 1);
     for (const int splits : split_counts) {
       if (split && worth_splitting(device, pass, spec, splits, breadth)) add(spec, splits);
+    }
+  }
+}
+
+/// Weight gradients: the list of pairs is walked, so that only the masked forms are worth trying.
+void price_gradient(const TargetDevice& device, const PassShape& pass, Algorithm algorithm,
+                    std::vector<PricedChoice>& priced) {
+  const codegen::GemmProblem problem = gemm_problem(device, pass, algorithm);
+  const bool split = is_split(algorithm);
+  for (const codegen::KernelSpec& spec : codegen::gemm_candidates(problem, output_type(pass, algorithm))) {
+    for (const int splits : gradient_split_counts) {
+      const bool suits = splits <= 2 || codegen::gradient_splits_suit(problem, spec, splits);
+      if (split != (splits > 1) || !suits) continue;
+      priced.push_back({{.algorithm = algorithm, .spec = spec, .splits = splits},
+                        codegen::gradient_nanoseconds(problem, spec, splits) * 1e-6});
     }
   }
 }
@@ -97,7 +118,11 @@ std::vector<PricedChoice> priced_choices(const TargetDevice& device, const PassS
   std::string reason;
   for (const Algorithm algorithm : algorithms_for(pass, breadth)) {
     try {
-      price(device, pass, map, algorithm, breadth, priced);
+      if (pass.op == Op::grad_weight) {
+        price_gradient(device, pass, algorithm, priced);
+      } else {
+        price(device, pass, map, algorithm, breadth, priced);
+      }
     } catch (const std::logic_error& error) {  // codegen's word for a problem that it has no kernel for
       if (reason.empty()) reason = error.what();
     }

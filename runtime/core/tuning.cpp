@@ -60,6 +60,15 @@ TuneReport Conv3d::tune(const NeighborMap& map, const TuneRequest& request, Stre
     fail(ErrorCode::invalid_argument, "a bias of type {} was asked for; it must be {} or f32",
          name(*request.pass.bias), name(storage_type(options_.dtype)));
   }
+  const bool result_fits =
+      !request.pass.result ||
+      (request.pass.op == Op::grad_weight &&
+       (*request.pass.result == DType::f32 || *request.pass.result == storage_type(options_.dtype)));
+  if (!result_fits) {
+    fail(ErrorCode::invalid_argument,
+         "a result of type {} was asked for in tuning {}; only grad_weight has a choice, {} or f32",
+         name(*request.pass.result), name(request.pass.op), name(storage_type(options_.dtype)));
+  }
   if (map.rows() == 0) {
     fail(ErrorCode::invalid_argument, "the neighbor map has no rows; nothing can be measured on it");
   }

@@ -10,8 +10,10 @@
 
 namespace flexgemm::detail {
 
-CudaBackend::CudaBackend(std::shared_ptr<const CudaDevice> device)
-    : device_(std::move(device)), kernels_(*device_) {}
+CudaBackend::CudaBackend(std::shared_ptr<const CudaDevice> device, const ContextOptions& options)
+    : device_(std::move(device)),
+      kernels_(*device_),
+      choices_(kernels_, std::make_shared<TuningStore>(), options.tuning) {}
 
 std::shared_ptr<const MapData> CudaBackend::submanifold_map(const MapArguments& arguments, Stream stream) {
   const ContextScope scope(*device_);
@@ -20,16 +22,26 @@ std::shared_ptr<const MapData> CudaBackend::submanifold_map(const MapArguments& 
 
 KernelChoice CudaBackend::choice(const Conv3dOptions& conv, const MapData& map, Op op) {
   const ContextScope scope(*device_);
-  const GemmChoice choice = choices_.get(*device_, pass_without_tensors(conv, cuda_map(map), op));
+  const GemmChoice choice = choices_.ask(pass_without_tensors(conv, cuda_map(map), op));
   return {.algorithm = choice.algorithm, .kernel = codegen::to_string(choice.spec), .splits = choice.splits};
 }
 
-TuneReport CudaBackend::tune(const Conv3dOptions&, const MapData&, const TuneRequest&, Stream) {
-  fail(ErrorCode::unsupported, "tuning does not run on CUDA devices yet");
+TuneReport CudaBackend::tune(const Conv3dOptions& conv, const MapData& map, const TuneRequest& request,
+                             Stream stream) {
+  const ContextScope scope(*device_);
+  GemmPass pass = pass_without_tensors(conv, cuda_map(map), request.pass.op);
+  if (request.pass.bias) {
+    // Tuning makes its own tensors: what counts is that there is one.
+    alignas(16) static constexpr char some_bias = 0;
+    pass.bias = &some_bias;
+    pass.bias_dtype = storage_type(*request.pass.bias);
+  }
+  if (request.pass.result) pass.output_dtype = storage_type(*request.pass.result);
+  return choices_.tune(pass, request, stream);
 }
 
 void CudaBackend::run(const GemmPass& pass, Stream stream) {
-  run_pass(kernels_, pass, choices_.get(*device_, pass), stream);
+  run_pass(kernels_, pass, choices_.get(pass, stream), stream);
 }
 
 void CudaBackend::forward(const ForwardArguments& arguments, Stream stream) {
@@ -53,8 +65,7 @@ void CudaBackend::backward(const BackwardArguments& arguments, Stream stream) {
 std::shared_ptr<const BackendPlan> CudaBackend::freeze(const FreezeArguments& arguments, Stream stream) {
   const ContextScope scope(*device_);
   return std::make_shared<const CudaPlan>(
-      device_, kernels_, arguments, [&](const GemmPass& pass) { return choices_.get(*device_, pass); },
-      stream);
+      device_, kernels_, arguments, [&](const GemmPass& pass) { return choices_.get(pass, stream); }, stream);
 }
 
 void* CudaBackend::allocate(std::size_t bytes, Stream stream) {
@@ -86,7 +97,7 @@ void CudaBackend::synchronize(Stream stream) {
 }
 
 std::shared_ptr<Backend> open_cuda_backend(int ordinal, const ContextOptions& options) {
-  return std::make_shared<CudaBackend>(std::make_shared<const CudaDevice>(ordinal, options));
+  return std::make_shared<CudaBackend>(std::make_shared<const CudaDevice>(ordinal, options), options);
 }
 
 }  // namespace flexgemm::detail

@@ -8,6 +8,7 @@
 #include "cuda/cuda_map.hpp"
 #include "cuda/gemm_pass.hpp"
 #include "cuda/kernel_cache.hpp"
+#include "cuda/pass_choices.hpp"
 
 namespace flexgemm::detail {
 
@@ -15,7 +16,7 @@ namespace flexgemm::detail {
 /// restores the caller's.
 class CudaBackend final : public Backend {
  public:
-  explicit CudaBackend(std::shared_ptr<const CudaDevice> device);
+  CudaBackend(std::shared_ptr<const CudaDevice> device, const ContextOptions& options);
 
   Device device() const noexcept override { return Device::cuda(device_->ordinal()); }
   const void* address_space() const noexcept override { return device_->context(); }
@@ -48,7 +49,7 @@ class CudaBackend final : public Backend {
 
   std::shared_ptr<const CudaDevice> device_;
   KernelCache kernels_;
-  ChoiceCache choices_;
+  PassChoices choices_;
 };
 
 }  // namespace flexgemm::detail

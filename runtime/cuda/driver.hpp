@@ -46,6 +46,8 @@ namespace flexgemm::detail {
   X(cuEventDestroy)                  \
   X(cuEventRecord)                   \
   X(cuEventQuery)                    \
+  X(cuEventSynchronize)              \
+  X(cuEventElapsedTime)              \
   X(cuModuleLoadDataEx)              \
   X(cuModuleUnload)                  \
   X(cuModuleGetFunction)             \

@@ -69,18 +69,4 @@ PassShape shape_of(const GemmPass& pass) {
           .epilogue = pass.epilogue.epilogue == nullptr ? std::string() : pass.epilogue.epilogue->text};
 }
 
-GemmChoice ChoiceCache::get(const CudaDevice& device, const GemmPass& pass) {
-  constexpr std::size_t most_choices = 1024;  // a stream of frames has ever new row counts
-  const PassShape key = shape_of(pass);
-  {
-    const std::lock_guard lock(mutex_);
-    if (const auto found = choices_.find(key); found != choices_.end()) return found->second;
-  }
-  GemmChoice choice = choose_gemm(target_of(device), key);
-  const std::lock_guard lock(mutex_);
-  if (choices_.size() >= most_choices) choices_.clear();
-  choices_.emplace(key, choice);
-  return choice;
-}
-
 }  // namespace flexgemm::detail

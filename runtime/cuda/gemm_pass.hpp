@@ -1,8 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
-#include <mutex>
 
 #include "choice/pass_shape.hpp"
 #include "core/backend.hpp"
@@ -44,17 +42,6 @@ inline constexpr std::int64_t explicit_workspace_bytes = 256ll << 20;
 /// What choices depend on: of the device, and of a pass on it.
 TargetDevice target_of(const CudaDevice& device);
 PassShape shape_of(const GemmPass& pass);
-
-/// Remembers what choose_gemm said, because going through the candidates costs more than a launch. Bounded;
-/// thread-safe.
-class ChoiceCache {
- public:
-  GemmChoice get(const CudaDevice& device, const GemmPass& pass);
-
- private:
-  std::mutex mutex_;
-  std::map<PassShape, GemmChoice> choices_;
-};
 
 /// Enqueues a pass by the given choice with all its steps: gathers, transposes, GEMM, reduction. What the
 /// backend, the tuner, tests and benchmarks run. `choice.spec` must be made for gemm_problem() of its shape.

@@ -105,17 +105,26 @@ KernelCache::~KernelCache() {
   entries_.clear();
 }
 
+std::shared_ptr<KernelCache::Entry> KernelCache::entry_of(const codegen::KernelSpec& spec) {
+  const std::lock_guard lock(mutex_);
+  auto& slot = entries_[spec];
+  if (slot == nullptr) slot = std::make_shared<Entry>();
+  return slot;
+}
+
 const Kernel& KernelCache::get(const codegen::KernelSpec& spec) {
-  std::shared_ptr<Entry> entry;
-  {
-    const std::lock_guard lock(mutex_);
-    auto& slot = entries_[spec];
-    if (slot == nullptr) slot = std::make_shared<Entry>();
-    entry = slot;
-  }
+  const std::shared_ptr<Entry> entry = entry_of(spec);
   const std::lock_guard lock(entry->mutex);
   if (entry->kernel == nullptr) entry->kernel = make(spec);
   return *entry->kernel;
+}
+
+void KernelCache::adopt(const codegen::KernelSpec& spec, const CompiledKernel& compiled) {
+  const std::shared_ptr<Entry> entry = entry_of(spec);
+  const std::lock_guard lock(entry->mutex);
+  if (entry->kernel != nullptr) return;
+  entry->kernel = std::make_unique<const Kernel>(spec, compiled);
+  if (store_ != nullptr) store_->save(codegen::source_hash(spec), spec, compiled);
 }
 
 namespace {

@@ -80,11 +80,17 @@ class KernelCache {
   /// remembered.
   const Kernel& get(const codegen::KernelSpec& spec);
 
+  /// Takes a kernel that was compiled elsewhere, unless it is here already, and saves it.
+  void adopt(const codegen::KernelSpec& spec, const CompiledKernel& compiled);
+
+  const std::shared_ptr<KernelStore>& store() const noexcept { return store_; }
+
  private:
   struct Entry {
     std::mutex mutex;
     std::unique_ptr<const Kernel> kernel;
   };
+  std::shared_ptr<Entry> entry_of(const codegen::KernelSpec& spec);
   std::unique_ptr<const Kernel> make(const codegen::KernelSpec& spec);
   std::unique_ptr<const Kernel> load(const std::string& hash, const codegen::KernelSpec& spec);
 

@@ -38,7 +38,8 @@ struct TuningOptions {
 /// for.
 struct TunePass {
   Op op = Op::forward;
-  std::optional<DType> bias;  ///< type of forward's bias, none for a pass without one
+  std::optional<DType> bias{};    ///< type of forward's bias, none for a pass without one
+  std::optional<DType> result{};  ///< type of grad_weight's result: f32 or the storage type; none: f32
 };
 
 /// One way to compute the pass.

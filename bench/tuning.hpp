@@ -1,0 +1,33 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include <flexgemm/flexgemm.hpp>
+
+#include "scenes.hpp"
+
+namespace flexgemm::bench {
+
+struct TuningBenchOptions {
+  Device device = Device::cuda(0);
+  std::vector<SceneRequest> scenes;
+  std::vector<DType> dtypes;
+  double budget_seconds = 10;
+  int jobs = 0;
+  int most_candidates = 24;
+  /// Scene and type, such as "sphere:256 f16", that all candidates are tried for as well.
+  std::vector<std::string> exhaustive;
+};
+
+/// Tunes the forward pass of every scene's layers, cold, and says how long it took, what won, and how far
+/// from it the cost model alone would have been. Returns {"device", "rows": [{"scene", "channels", "dtype",
+/// "seconds", "winner", "winner_ms", "model", "model_ms", "ratio", "candidates": [...]}], "mean_ratio"}.
+nlohmann::ordered_json measure_tuning(const TuningBenchOptions& options);
+
+/// For a terminal, or as Markdown.
+std::string tuning_text(const nlohmann::ordered_json& results, bool markdown);
+
+}  // namespace flexgemm::bench

@@ -1,0 +1,65 @@
+#include <filesystem>
+#include <memory>
+
+#include <fmt/format.h>
+
+#include <flexgemm/flexgemm.hpp>
+
+#include "commands.hpp"
+#include "results.hpp"
+#include "suite_scenes.hpp"
+#include "tuning.hpp"
+
+namespace flexgemm::bench {
+
+void declare_tuning(CLI::App& app, Command& command) {
+  struct Arguments {
+    TuningBenchOptions options;
+    SceneArguments scenes;
+    std::string device = "cuda:0";
+    std::vector<std::string> dtypes{"f16"};
+    std::string out;
+    bool markdown = false;
+  };
+  const auto arguments = std::make_shared<Arguments>();
+  TuningBenchOptions& options = arguments->options;
+  CLI::App* tuning = app.add_subcommand(
+      "tuning", "Tune the forward pass of every scene's layers, cold; compare with the cost model's choice");
+  tuning->add_option("--device", arguments->device, "cuda:N")->capture_default_str();
+  declare_scene_arguments(*tuning, arguments->scenes);
+  tuning->add_option("--dtype", arguments->dtypes, "Types, such as f16,tf32")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"f32", "tf32", "f16", "bf16"}))
+      ->capture_default_str();
+  tuning->add_option("--budget", options.budget_seconds, "Seconds a layer, at most; 0: no limit")
+      ->capture_default_str();
+  tuning->add_option("--jobs", options.jobs, "Worker processes that compile; 0: one a processor, at most 16");
+  tuning
+      ->add_option("--candidates", options.most_candidates,
+                   "Candidates to try, the best predicted first; 0: all")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  tuning
+      ->add_option("--exhaustive", options.exhaustive,
+                   "Also try all candidates for a scene and type, such as 'sphere:256 f16'; may be repeated")
+      ->allow_extra_args(false);
+  tuning->add_option("--out", arguments->out, "Folder for tuning.json");
+  tuning->add_flag("--markdown", arguments->markdown, "Print the table as Markdown");
+  tuning->callback([arguments, &command] {
+    command = [arguments] {
+      TuningBenchOptions chosen = arguments->options;
+      chosen.device = Device::parse(arguments->device);
+      chosen.scenes = scene_requests(arguments->scenes, false, false);
+      for (const std::string& dtype : arguments->dtypes) chosen.dtypes.push_back(parse_dtype(dtype));
+      const nlohmann::ordered_json results = measure_tuning(chosen);
+      if (!arguments->out.empty()) {
+        std::filesystem::create_directories(arguments->out);
+        write_results(results, (std::filesystem::path(arguments->out) / "tuning.json").string());
+      }
+      fmt::print("{}", tuning_text(results, arguments->markdown));
+      return 0;
+    };
+  });
+}
+
+}  // namespace flexgemm::bench

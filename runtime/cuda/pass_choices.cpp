@@ -1,0 +1,250 @@
+#include "cuda/pass_choices.hpp"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include <flexgemm/version.hpp>
+
+#include "codegen/emit.hpp"
+#include "core/fail.hpp"
+#include "core/log.hpp"
+#include "cuda/pass_tuning.hpp"
+
+namespace flexgemm::detail {
+
+namespace {
+
+/// A stream of frames has ever new row counts.
+constexpr std::size_t most_choices = 1024;
+/// The winner of a shape so far away (tuning_distance) says little: two octaves of rows and pairs together,
+/// or one of channels.
+constexpr double farthest_neighbor = 1.0;
+/// The nearest winner is believed while the cost model puts it so close to its own first choice.
+constexpr double model_objects = 1.25;
+
+std::string epilogue_words(const PassShape& shape) {
+  switch (shape.bias) {
+    case codegen::BiasType::none:
+      return "bias0";
+    case codegen::BiasType::f32:
+      return "bias_f32";
+    case codegen::BiasType::storage:
+      break;
+  }
+  return "bias_storage";
+}
+
+/// The pass that is tuned in place of this one: with the bias alone. What is fused into the epilogue costs
+/// all candidates alike, so one result serves them all.
+GemmPass without_fused_epilogue(GemmPass pass) {
+  pass.epilogue = {};
+  return pass;
+}
+
+/// The pass in the words of flexgemm-tune's options.
+std::string pass_words(const GemmPass& pass, const PassShape& shape) {
+  const Extent3 kernel = pass.map->kernel;
+  return fmt::format(
+      "--op {} --ci {} --co {} --kernel {},{},{} --dtype {} --n {} --pairs-per-voxel {:.2f}", name(shape.op),
+      shape.in_channels, shape.out_channels, kernel.x, kernel.y, kernel.z, name(shape.dtype), shape.rows,
+      static_cast<double>(shape.pairs) / static_cast<double>(std::max<std::int64_t>(shape.rows, 1)));
+}
+
+void log_decision(const GemmPass& pass, const PassShape& shape, const GemmChoice& choice,
+                  const std::string& why) {
+  if (verbosity() < 1) return;
+  log(1, "choice {}: --algorithm {} --splits {} --spec {} ({})", pass_words(pass, shape),
+      name(choice.algorithm), choice.splits, codegen::to_string(choice.spec), why);
+}
+
+TuningCandidate stored_form(const CandidateReport& report) {
+  TuningCandidate candidate;
+  candidate.algorithm = report.choice.algorithm;
+  candidate.kernel = report.choice.kernel;
+  candidate.splits = report.choice.splits;
+  candidate.predicted_ms = report.predicted_ms;
+  if (report.samples > 0) candidate.measured_ms = report.measured_ms;
+  candidate.problem = report.disqualified;
+  return candidate;
+}
+
+TuningEntry entry_of(const TuningKey& key, const PassShape& shape, const TuneReport& report) {
+  TuningEntry entry;
+  entry.key = key;
+  entry.winner = stored_form(report.candidates.front());
+  if (report.candidates.size() > 1 && report.candidates[1].samples > 0 &&
+      report.candidates[1].disqualified.empty()) {
+    entry.runner_up = stored_form(report.candidates[1]);
+  }
+  for (const CandidateReport& candidate : report.candidates)
+    entry.candidates.push_back(stored_form(candidate));
+  entry.rows = shape.rows;
+  entry.pairs = shape.pairs;
+  entry.date = utc_now();
+  entry.version = version();
+  return entry;
+}
+
+}  // namespace
+
+TuningKey tuning_key(const CudaDevice& device, const PassShape& shape) {
+  TuningKey key;
+  key.device = device.properties().name;
+  key.architecture = codegen::to_string(target_of(device).architecture);
+  key.multiprocessors = device.properties().multiprocessors;
+  key.op = shape.op;
+  key.dtype = shape.dtype;
+  key.result_dtype =
+      shape.op == Op::grad_weight ? storage_type(shape.output_dtype) : storage_type(shape.dtype);
+  key.in_channels = shape.in_channels;
+  key.out_channels = shape.out_channels;
+  key.volume = shape.volume;
+  key.rows_bucket = rows_bucket(shape.rows);
+  key.pairs_bucket = pairs_bucket(static_cast<double>(shape.pairs) /
+                                  static_cast<double>(std::max<std::int64_t>(shape.rows, 1)));
+  key.epilogue = epilogue_words(shape);
+  key.algorithm = shape.algorithm;
+  key.template_hash = codegen::template_hash();
+  return key;
+}
+
+PassChoices::PassChoices(KernelCache& kernels, std::shared_ptr<TuningStore> store,
+                         const TuningOptions& options)
+    : kernels_(kernels), store_(std::move(store)), options_(options) {}
+
+std::optional<GemmChoice> PassChoices::remembered(const PassShape& shape) {
+  const std::lock_guard lock(mutex_);
+  const auto found = choices_.find(shape);
+  if (found == choices_.end()) return std::nullopt;
+  return found->second;
+}
+
+void PassChoices::remember(const PassShape& shape, const GemmChoice& choice) {
+  const std::lock_guard lock(mutex_);
+  if (choices_.size() >= most_choices) choices_.clear();
+  choices_.insert_or_assign(shape, choice);
+}
+
+GemmChoice PassChoices::get(const GemmPass& pass, Stream stream) {
+  const PassShape shape = with_rounded_counts(shape_of(pass));
+  if (auto choice = remembered(shape)) return *choice;
+  const GemmChoice choice = decide(pass, shape, stream, true);
+  remember(shape, choice);
+  return choice;
+}
+
+GemmChoice PassChoices::ask(const GemmPass& pass) {
+  const PassShape shape = with_rounded_counts(shape_of(pass));
+  if (auto choice = remembered(shape)) return *choice;
+  // Not remembered: a pass that runs may still tune.
+  return decide(pass, shape, {}, false);
+}
+
+std::vector<PricedChoice> PassChoices::all_choices(const PassShape& shape) const {
+  return priced_choices(target_of(kernels_.device()), shape, statistics_of(shape), Breadth::all);
+}
+
+GemmChoice PassChoices::decide(const GemmPass& pass, const PassShape& shape, Stream stream, bool may_tune) {
+  const TargetDevice target = target_of(kernels_.device());
+  const std::vector<PricedChoice> priced =
+      priced_choices(target, shape, statistics_of(shape), Breadth::likely);
+  const TuningKey key = tuning_key(kernels_.device(), shape);
+  if (may_tune && options_.policy == TuningPolicy::force) {
+    if (auto choice = tune_now(pass, shape, stream)) return *choice;
+  }
+  if (auto choice = tuned(pass, shape, key)) return *choice;
+  if (may_tune && options_.policy == TuningPolicy::on_miss) {
+    if (auto choice = tune_now(pass, shape, stream)) return *choice;
+  }
+  if (auto choice = nearest(pass, shape, key, priced)) return *choice;
+  log_decision(pass, shape, priced.front().choice,
+               fmt::format("cost model, {:.4f} ms predicted", priced.front().predicted_ms));
+  return priced.front().choice;
+}
+
+std::optional<GemmChoice> PassChoices::tuned(const GemmPass& pass, const PassShape& shape,
+                                             const TuningKey& key) {
+  const auto entry = store_->find(key);
+  if (!entry) return std::nullopt;
+  const TuningCandidate& winner = entry->winner;
+  const auto choice = choice_like(all_choices(shape), winner.algorithm, winner.kernel, winner.splits);
+  if (!choice) return std::nullopt;
+  log_decision(pass, shape, choice->choice,
+               fmt::format("tuned {}, {:.4f} ms measured", entry->date, winner.measured_ms.value_or(0)));
+  return choice->choice;
+}
+
+std::optional<GemmChoice> PassChoices::nearest(const GemmPass& pass, const PassShape& shape,
+                                               const TuningKey& key,
+                                               const std::vector<PricedChoice>& priced) {
+  const auto match = store_->nearest(key);
+  if (!match || match->distance > farthest_neighbor) return std::nullopt;
+  const TuningCandidate& winner = match->entry.winner;
+  const auto choice = choice_like(all_choices(shape), winner.algorithm, winner.kernel, winner.splits);
+  if (!choice || choice->predicted_ms > priced.front().predicted_ms * model_objects) return std::nullopt;
+  log_decision(
+      pass, shape_of(pass), choice->choice,
+      fmt::format("nearest tuned shape, distance {:.2f}: {}", match->distance, to_string(match->entry.key)));
+  return choice->choice;
+}
+
+std::optional<GemmChoice> PassChoices::tune_now(const GemmPass& pass, const PassShape& shape, Stream stream) {
+  if (is_capturing(stream)) return std::nullopt;
+  const std::lock_guard tuning(tuning_mutex_);
+  if (auto choice = remembered(shape)) return *choice;  // another thread was faster
+  {
+    const std::lock_guard lock(mutex_);
+    if (!tried_.insert(tuning_key(kernels_.device(), shape)).second) return std::nullopt;
+  }
+  try {
+    TuneRequest request;
+    request.budget_seconds = options_.budget_seconds;
+    request.jobs = options_.jobs;
+    PassTuning tuning_result = tune_pass(kernels_, without_fused_epilogue(pass), request, stream);
+    if (!tuning_result.report.winner) return std::nullopt;
+    store_->save(entry_of(tuning_key(kernels_.device(), shape), shape_of(pass), tuning_result.report));
+    const CandidateReport& winner = tuning_result.report.candidates.front();
+    const auto choice =
+        choice_like(all_choices(shape), winner.choice.algorithm, winner.choice.kernel, winner.choice.splits);
+    if (!choice) return std::nullopt;
+    log_decision(pass, shape, choice->choice,
+                 fmt::format("tuned now in {:.1f} s, {:.4f} ms measured", tuning_result.report.seconds,
+                             winner.measured_ms));
+    return choice->choice;
+  } catch (const Error& error) {
+    // Tuning is an extra: what it lacks (memory for its tensors, most likely) must not fail the pass.
+    if (error.code() == ErrorCode::driver) throw;
+    log(1, "tuning {} failed: {}", pass_words(pass, shape), error.what());
+    return std::nullopt;
+  }
+}
+
+TuneReport PassChoices::tune(const GemmPass& pass, const TuneRequest& request, Stream stream) {
+  if (is_capturing(stream)) {
+    fail(ErrorCode::invalid_argument, "the stream is being captured into a graph; tune before the capture");
+  }
+  const std::lock_guard tuning(tuning_mutex_);
+  const PassShape shape = with_rounded_counts(shape_of(pass));
+  PassTuning result = tune_pass(kernels_, without_fused_epilogue(pass), request, stream);
+  if (!result.report.winner) return result.report;
+  const CandidateReport& winner = result.report.candidates.front();
+  const auto choice =
+      choice_like(all_choices(shape), winner.choice.algorithm, winner.choice.kernel, winner.choice.splits);
+  const TuningKey key = tuning_key(kernels_.device(), shape);
+  if (request.store) result.report.stored = store_->save(entry_of(key, shape_of(pass), result.report));
+  if (choice) {
+    log_decision(
+        pass, shape, choice->choice,
+        fmt::format("tuned now in {:.1f} s, {:.4f} ms measured", result.report.seconds, winner.measured_ms));
+  }
+  const std::lock_guard lock(mutex_);
+  tried_.insert(key);
+  // Shapes of the same key, whatever the alignment of their tensors, decide anew.
+  std::erase_if(choices_,
+                [&](const auto& known) { return tuning_key(kernels_.device(), known.first) == key; });
+  if (!request.store && choice) choices_.insert_or_assign(shape, choice->choice);
+  return result.report;
+}
+
+}  // namespace flexgemm::detail
