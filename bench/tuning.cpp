@@ -67,13 +67,38 @@ std::string cell(const Json& row, const char* key, const char* format) {
 /// t64x64x64.s3...": what differs between the candidates of a layer.
 std::string short_words(const std::string& text) {
   const std::size_t kernel = text.rfind(' ') + 1;
-  const std::size_t tile = text.find(".t", kernel);
+  const std::size_t volume = text.find(".v", kernel);
+  const std::size_t tile = volume == std::string::npos ? volume : text.find(".t", volume);
   const std::size_t vectors = text.find(".vec", kernel);
   if (tile == std::string::npos || vectors == std::string::npos) return text;
   const std::size_t type = text.find('.', kernel);
   const std::size_t mma = text.find('.', type + 1) + 1;
   return text.substr(0, kernel) + text.substr(kernel, type - kernel) + "." +
          text.substr(mma, text.find('.', mma) - mma) + text.substr(tile, vectors - tile);
+}
+
+/// Tunes one pass, and tries all candidates for it if it is among those asked for.
+void tune_row(const TuningBenchOptions& options, const Conv3d& conv, const NeighborMap& map, Op op,
+              Json& row) {
+  TuneRequest tune;
+  tune.pass.op = op;
+  if (op == Op::forward) tune.pass.bias = storage_type(conv.options().dtype);
+  tune.budget_seconds = options.budget_seconds;
+  tune.jobs = options.jobs;
+  tune.most_candidates = options.most_candidates;
+  tune.store = false;
+  row.update(row_of(conv.tune(map, tune)));
+  if (row.contains("winner_ms") && row["model_ms"].get<double>() > 0) {
+    row["ratio"] = row["model_ms"].get<double>() / row["winner_ms"].get<double>();
+  }
+  const std::string title =
+      fmt::format("{} {}", row["scene"].get<std::string>(), row["dtype"].get<std::string>());
+  const bool asked =
+      std::find(options.exhaustive.begin(), options.exhaustive.end(), title) != options.exhaustive.end();
+  if (!asked || op != Op::forward) return;
+  tune.most_candidates = 0;
+  tune.budget_seconds = 0;
+  row["exhaustive"] = row_of(conv.tune(map, tune));
 }
 
 }  // namespace
@@ -92,25 +117,12 @@ Json measure_tuning(const TuningBenchOptions& options) {
       for (const DType dtype : options.dtypes) {
         const Conv3d conv =
             context.conv3d({.in_channels = channels, .out_channels = channels, .dtype = dtype});
-        TuneRequest tune;
-        tune.pass.bias = storage_type(dtype);
-        tune.budget_seconds = options.budget_seconds;
-        tune.jobs = options.jobs;
-        tune.most_candidates = options.most_candidates;
-        tune.store = false;
-        Json row{{"scene", request.name}, {"channels", channels}, {"dtype", name(dtype)}};
-        row.update(row_of(conv.tune(map, tune)));
-        if (row.contains("winner_ms") && row["model_ms"].get<double>() > 0) {
-          row["ratio"] = row["model_ms"].get<double>() / row["winner_ms"].get<double>();
+        for (const Op op : options.ops) {
+          Json row{
+              {"scene", request.name}, {"channels", channels}, {"dtype", name(dtype)}, {"pass", name(op)}};
+          tune_row(options, conv, map, op, row);
+          results["rows"].push_back(std::move(row));
         }
-        const std::string title = fmt::format("{} {}", request.name, name(dtype));
-        if (std::find(options.exhaustive.begin(), options.exhaustive.end(), title) !=
-            options.exhaustive.end()) {
-          tune.most_candidates = 0;
-          tune.budget_seconds = 0;
-          row["exhaustive"] = row_of(conv.tune(map, tune));
-        }
-        results["rows"].push_back(std::move(row));
       }
     }
   }
@@ -119,18 +131,18 @@ Json measure_tuning(const TuningBenchOptions& options) {
 }
 
 std::string tuning_text(const Json& results, bool markdown) {
-  Table table({"scene", "C", "type", "winner", "model's choice", "s", "tried", "winner ms", "model ms",
-               "model/winner"},
-              5);
+  Table table({"scene", "C", "type", "pass", "winner", "model's choice", "s", "tried", "winner ms",
+               "model ms", "model/winner"},
+              6);
   std::string notes;
   for (const Json& row : results["rows"]) {
     const auto tried = std::count_if(row["candidates"].begin(), row["candidates"].end(),
                                      [](const Json& one) { return one["samples"].get<int>() > 0; });
     table.add({row["scene"].get<std::string>(), fmt::format("{}", row["channels"].get<std::int64_t>()),
-               row["dtype"].get<std::string>(), short_words(row.value("winner", "-")),
-               short_words(row.value("model", "-")), cell(row, "seconds", "{:.1f}"), fmt::format("{}", tried),
-               cell(row, "winner_ms", "{:.4f}"), cell(row, "model_ms", "{:.4f}"),
-               cell(row, "ratio", "{:.3f}")});
+               row["dtype"].get<std::string>(), row["pass"].get<std::string>(),
+               short_words(row.value("winner", "-")), short_words(row.value("model", "-")),
+               cell(row, "seconds", "{:.1f}"), fmt::format("{}", tried), cell(row, "winner_ms", "{:.4f}"),
+               cell(row, "model_ms", "{:.4f}"), cell(row, "ratio", "{:.3f}")});
     for (const Json& candidate : row["candidates"]) {
       const auto why = candidate["disqualified"].get<std::string>();
       if (!why.empty())

@@ -15,16 +15,18 @@ struct TuningBenchOptions {
   Device device = Device::cuda(0);
   std::vector<SceneRequest> scenes;
   std::vector<DType> dtypes;
+  std::vector<Op> ops{Op::forward};
   double budget_seconds = 10;
   int jobs = 0;
   int most_candidates = 24;
-  /// Scene and type, such as "sphere:256 f16", that all candidates are tried for as well.
+  /// Scene and type, such as "sphere:256 f16", whose forward pass all candidates are tried for as well.
   std::vector<std::string> exhaustive;
 };
 
-/// Tunes the forward pass of every scene's layers, cold, and says how long it took, what won, and how far
+/// Tunes the passes of every scene's layers, cold, and says how long it took, what won, and how far
 /// from it the cost model alone would have been. Returns {"device", "rows": [{"scene", "channels", "dtype",
-/// "seconds", "winner", "winner_ms", "model", "model_ms", "ratio", "candidates": [...]}], "mean_ratio"}.
+/// "pass", "seconds", "winner", "winner_ms", "model", "model_ms", "ratio", "candidates": [...]}],
+/// "mean_ratio"}.
 nlohmann::ordered_json measure_tuning(const TuningBenchOptions& options);
 
 /// For a terminal, or as Markdown.

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 
@@ -18,18 +19,23 @@ void declare_tuning(CLI::App& app, Command& command) {
     SceneArguments scenes;
     std::string device = "cuda:0";
     std::vector<std::string> dtypes{"f16"};
+    std::vector<std::string> ops{"forward"};
     std::string out;
     bool markdown = false;
   };
   const auto arguments = std::make_shared<Arguments>();
   TuningBenchOptions& options = arguments->options;
   CLI::App* tuning = app.add_subcommand(
-      "tuning", "Tune the forward pass of every scene's layers, cold; compare with the cost model's choice");
+      "tuning", "Tune the passes of every scene's layers, cold; compare with the cost model's choice");
   tuning->add_option("--device", arguments->device, "cuda:N")->capture_default_str();
   declare_scene_arguments(*tuning, arguments->scenes);
   tuning->add_option("--dtype", arguments->dtypes, "Types, such as f16,tf32")
       ->delimiter(',')
       ->check(CLI::IsMember({"f32", "tf32", "f16", "bf16"}))
+      ->capture_default_str();
+  tuning->add_option("--op", arguments->ops, "Passes: forward,grad_input,grad_weight")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"forward", "grad_input", "grad_weight"}))
       ->capture_default_str();
   tuning->add_option("--budget", options.budget_seconds, "Seconds a layer, at most; 0: no limit")
       ->capture_default_str();
@@ -51,6 +57,11 @@ void declare_tuning(CLI::App& app, Command& command) {
       chosen.device = Device::parse(arguments->device);
       chosen.scenes = scene_requests(arguments->scenes, false, false);
       for (const std::string& dtype : arguments->dtypes) chosen.dtypes.push_back(parse_dtype(dtype));
+      chosen.ops.clear();
+      for (const Op op : {Op::forward, Op::grad_input, Op::grad_weight}) {
+        const auto& asked = arguments->ops;
+        if (std::find(asked.begin(), asked.end(), name(op)) != asked.end()) chosen.ops.push_back(op);
+      }
       const nlohmann::ordered_json results = measure_tuning(chosen);
       if (!arguments->out.empty()) {
         std::filesystem::create_directories(arguments->out);

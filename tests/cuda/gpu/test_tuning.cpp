@@ -112,6 +112,25 @@ TEST_CASE("tuning a layer finds a winner among correct candidates, and the layer
   CHECK(layer.forward_error() <= reference::tolerance(DType::f32));
 }
 
+TEST_CASE("gradients are tuned like forward: every candidate computes the same") {
+  need_gpu();
+  const Layer layer(TuningPolicy::never, 1);  // for its map
+  const DType dtype = GENERATE(DType::f32, DType::f16, DType::bf16);
+  const Op op = GENERATE(Op::grad_input, Op::grad_weight);
+  const Conv3d conv = layer.context.conv3d({.in_channels = 24, .out_channels = 40, .dtype = dtype});
+  TuneRequest request;
+  request.pass.op = op;
+  request.most_candidates = 40;
+  const TuneReport report = conv.tune(layer.map, request);
+  CHECK(report.winner == std::size_t{0});
+  for (const CandidateReport& candidate : report.candidates) {
+    CAPTURE(name(dtype), name(op), name(candidate.choice.algorithm), candidate.choice.kernel, candidate.error,
+            candidate.disqualified);
+    CHECK(candidate.disqualified.empty());
+  }
+  if (report.winner) CHECK(conv.choice(layer.map, op).kernel == report.candidates.front().choice.kernel);
+}
+
 TEST_CASE("on a miss the first pass tunes its shape, and tensors of any alignment run right after it") {
   need_gpu();
   const std::int64_t skipped = GENERATE(0, 1, 2);
