@@ -112,7 +112,8 @@ codegen::GemmProblem gemm_problem(const TargetDevice& device, const PassShape& p
   return problem;
 }
 
-GemmChoice choose_gemm(const TargetDevice& device, const PassShape& pass) {
+GemmChoice choose_gemm(const TargetDevice& device, const PassShape& exact) {
+  const PassShape pass = with_rounded_counts(exact);
   if (pass.op != Op::grad_weight) {
     return priced_choices(device, pass, statistics_of(pass), Breadth::likely).front().choice;
   }

@@ -62,8 +62,8 @@ codegen::OutputType output_type(const PassShape& pass, Algorithm algorithm);
 bool needs_reduction(const PassShape& pass, const GemmChoice& choice);
 
 /// The kernel that a pass runs when nothing has been tuned: the cost model's first among the likely choices
-/// (priced_choices.hpp); for grad_weight masked_implicit_gemm, split as far as pays. The pinned algorithm is
-/// obeyed. Throws Error{unsupported}.
+/// (priced_choices.hpp); for grad_weight masked_implicit_gemm, split as far as pays. Counts are rounded
+/// (with_rounded_counts). The pinned algorithm is obeyed. Throws Error{unsupported}.
 GemmChoice choose_gemm(const TargetDevice& device, const PassShape& pass);
 
 /// The kernel that adds the partial sums of a split reduction, converts, and adds to what is there.

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
+#include <set>
 #include <stdexcept>
 
 #include "codegen/grad_weight_candidates.hpp"
@@ -93,7 +95,9 @@ void price_gradient(const TargetDevice& device, const PassShape& pass, Algorithm
   const codegen::GemmProblem problem = gemm_problem(device, pass, algorithm);
   const bool split = is_split(algorithm);
   for (const codegen::KernelSpec& spec : codegen::gemm_candidates(problem, output_type(pass, algorithm))) {
-    for (const int splits : gradient_split_counts) {
+    std::set<int> counts(std::begin(gradient_split_counts), std::end(gradient_split_counts));
+    counts.insert(std::max(codegen::default_splits(problem, spec), split ? 2 : 1));  // what runs untuned
+    for (const int splits : counts) {
       const bool suits = splits <= 2 || codegen::gradient_splits_suit(problem, spec, splits);
       if (split != (splits > 1) || !suits) continue;
       priced.push_back({{.algorithm = algorithm, .spec = spec, .splits = splits},

@@ -158,9 +158,11 @@ GemmChoice PassChoices::decide(const GemmPass& pass, const PassShape& shape, Str
     if (auto choice = tune_now(pass, shape, stream)) return *choice;
   }
   if (auto choice = nearest(pass, shape, key, priced)) return *choice;
-  log_decision(pass, shape, priced.front().choice,
-               fmt::format("cost model, {:.4f} ms predicted", priced.front().predicted_ms));
-  return priced.front().choice;
+  const GemmChoice choice = choose_gemm(target, shape);
+  const auto price = choice_like(priced, choice.algorithm, codegen::to_string(choice.spec), choice.splits);
+  log_decision(pass, shape, choice,
+               price ? fmt::format("cost model, {:.4f} ms predicted", price->predicted_ms) : "cost model");
+  return choice;
 }
 
 std::optional<GemmChoice> PassChoices::tuned(const GemmPass& pass, const PassShape& shape,

@@ -124,6 +124,15 @@ void keep_kernels(KernelCache& kernels, TuningKernels& tuned, const GemmPass& pa
   }
 }
 
+/// What would run untuned is tried first, wherever its price puts it: the result is compared with it.
+void move_to_front(std::vector<PricedChoice>& candidates, const GemmChoice& usual) {
+  const auto found = std::find_if(candidates.begin(), candidates.end(), [&](const PricedChoice& candidate) {
+    const GemmChoice& choice = candidate.choice;
+    return choice.algorithm == usual.algorithm && choice.splits == usual.splits && choice.spec == usual.spec;
+  });
+  if (found != candidates.end()) std::rotate(candidates.begin(), found, found + 1);
+}
+
 }  // namespace
 
 bool is_capturing(Stream stream) {
@@ -136,6 +145,7 @@ PassTuning tune_pass(KernelCache& kernels, const GemmPass& pass, const TuneReque
   const TargetDevice target = target_of(kernels.device());
   const PassShape shape = shape_of(pass);
   std::vector<PricedChoice> candidates = priced_choices(target, shape, statistics_of(shape), Breadth::all);
+  move_to_front(candidates, choose_gemm(target, shape));
   if (request.most_candidates > 0 && candidates.size() > static_cast<std::size_t>(request.most_candidates)) {
     candidates.resize(static_cast<std::size_t>(request.most_candidates));
   }

@@ -90,7 +90,7 @@ struct TuneReport {
   std::vector<CandidateReport> candidates;  ///< measured ones by time, then the others by prediction
   /// Position of the winner: 0, or none if no candidate could be measured.
   std::optional<std::size_t> winner;
-  /// Position of what the cost model alone would have run.
+  /// Position of what would have run untuned.
   std::optional<std::size_t> predicted;
   double predicted_choice_ms = 0;  ///< measured time of that one; 0: was not timed
   TuneEnd end = TuneEnd::complete;
