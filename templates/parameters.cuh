@@ -46,6 +46,7 @@ struct ReducePartialsParameters {
   const void* residual;   // [rows, Co] storage type, if the epilogue reads it
   const float* scale;     // [Co], likewise
   const float* shift;     // [Co], likewise
+  const int* live_rows;   // rows that there are, or null: all
   long long rows;
   int splits;
   int accumulate;  // 1: add to what output holds, first of all

@@ -28,6 +28,8 @@ class MapData {
 
   virtual std::int64_t pairs() const = 0;
   virtual const std::int32_t* indices() const = 0;
+  /// Whether it is the map of a FrameMap, whose content changes: it serves forward alone.
+  virtual bool is_frame() const noexcept { return false; }
 
   int volume() const noexcept { return kernel.x * kernel.y * kernel.z; }
 
@@ -72,6 +74,9 @@ struct BackwardArguments {
 };
 
 class BackendPlan;
+class FrameMapData;
+class VoxelizerData;
+struct FrameMapArguments;
 struct FreezeArguments;
 
 /// The table of functions that a device implements. All of it is thread-safe.
@@ -93,6 +98,11 @@ class Backend {
                           Stream stream) = 0;
   virtual void forward(const ForwardArguments& arguments, Stream stream) = 0;
   virtual void backward(const BackwardArguments& arguments, Stream stream) = 0;
+
+  /// core/frames.hpp; may wait.
+  virtual std::shared_ptr<const FrameMapData> frame_map(const FrameMapArguments& arguments,
+                                                        Stream stream) = 0;
+  virtual std::shared_ptr<const VoxelizerData> voxelizer(const VoxelizerOptions& options, Stream stream) = 0;
 
   /// Decides, compiles and builds all that the passes of a plan need (core/backend_plan.hpp). May wait.
   virtual std::shared_ptr<const BackendPlan> freeze(const FreezeArguments& arguments, Stream stream) = 0;

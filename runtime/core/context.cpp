@@ -62,10 +62,7 @@ NeighborMap Context::submanifold_map(const ConstTensorView& coords, const Grid& 
                                      const SubmanifoldOptions& options, Stream stream) const {
   require_kernel(options.kernel);
   require_dilation(options.dilation);
-  if (grid.batch < 1 || grid.x < 1 || grid.y < 1 || grid.z < 1) {
-    fail(ErrorCode::invalid_argument, "the grid is batch {}, {}x{}x{}; every extent must be at least 1",
-         grid.batch, grid.x, grid.y, grid.z);
-  }
+  require_grid(grid);
   if (coords.shape.rank() != 2 || coords.shape[1] != 4) {
     fail(ErrorCode::invalid_argument, "coords has the shape {}; it must be [N, 4]: batch, x, y, z",
          to_string(coords.shape));

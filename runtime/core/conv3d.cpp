@@ -139,6 +139,10 @@ void Conv3d::forward(const NeighborMap& map, const ConstTensorView& feats, const
 void Conv3d::backward(const NeighborMap& map, const ConstTensorView& grad_out, const ConstTensorView& feats,
                       const ConstTensorView& weight, const Gradients& gradients, Stream stream) const {
   check_map(map);
+  if (map.data_->is_frame()) {
+    fail(ErrorCode::unsupported,
+         "the map of a FrameMap serves forward alone; build a NeighborMap for gradients");
+  }
   if (epilogue_ != nullptr) {
     fail(ErrorCode::unsupported,
          "backward does not differentiate the epilogue {}; use a convolution without one and the gradient of "

@@ -156,6 +156,10 @@ KernelChoice Plan::choice(Op op) const {
 Plan Conv3d::freeze(const NeighborMap& map, const PlanOptions& options, Stream stream) const {
   check_map(map);
   require_options(options, options_, epilogue_);
+  if (map.data_->is_frame() && (options.input_gradient || options.weight_gradient || options.bias_gradient)) {
+    fail(ErrorCode::unsupported,
+         "the map of a FrameMap serves forward alone; build a NeighborMap for gradients");
+  }
   auto state = std::make_shared<PlanState>();
   state->backend = backend_;
   state->conv = options_;

@@ -44,6 +44,11 @@ const char* name(TuneEnd end) noexcept {
 
 TuneReport Conv3d::tune(const NeighborMap& map, const TuneRequest& request, Stream stream) const {
   check_map(map);
+  if (map.data_->is_frame()) {
+    fail(ErrorCode::invalid_argument,
+         "the map of a FrameMap has no content of its own; tune on a NeighborMap of a typical frame, as "
+         "large");
+  }
   if (request.jobs < 0) {
     fail(ErrorCode::invalid_argument, "TuneRequest::jobs is {}; use 0 for one a processor", request.jobs);
   }

@@ -33,6 +33,13 @@ void require_dilation(const Extent3& dilation) {
   }
 }
 
+void require_grid(const Grid& grid) {
+  if (grid.batch < 1 || grid.x < 1 || grid.y < 1 || grid.z < 1) {
+    fail(ErrorCode::invalid_argument, "the grid is batch {}, {}x{}x{}; every extent must be at least 1",
+         grid.batch, grid.x, grid.y, grid.z);
+  }
+}
+
 void require_channels(std::string_view what, std::int64_t channels) {
   if (channels < 1 || channels > max_channels) {
     fail(ErrorCode::invalid_argument, "{} is {}; it must lie between 1 and {}", what, channels, max_channels);

@@ -18,6 +18,7 @@ inline constexpr std::int64_t max_rows = 0x7fffffff;
 /// Each throws Error{invalid_argument} with `what`, the offending value and what is expected.
 void require_kernel(const Extent3& kernel);
 void require_dilation(const Extent3& dilation);
+void require_grid(const Grid& grid);
 void require_channels(std::string_view what, std::int64_t channels);
 void require_shape(std::string_view what, const ConstTensorView& view, const Shape& expected);
 void require_type(std::string_view what, const ConstTensorView& view, DType expected);

@@ -9,6 +9,7 @@
 #include "core/log.hpp"
 #include "cpu/algorithm_plan.hpp"
 #include "cpu/cpu_device.hpp"
+#include "cpu/cpu_frames.hpp"
 #include "cpu/cpu_map.hpp"
 #include "cpu/explicit_gemm.hpp"
 #include "cpu/gather_gemm.hpp"
@@ -42,7 +43,7 @@ class CpuPlan final : public BackendPlan {
  public:
   CpuPlan(Backend& backend, const FreezeArguments& arguments)
       : backend_(backend), conv_(*arguments.conv), map_(arguments.map) {
-    const auto& map = static_cast<const CpuMap&>(*map_);
+    const CpuMap& map = cpu_map(*map_);
     if (arguments.options->input_gradient && !map.symmetric()) map.inverse();  // built once, here
   }
   std::size_t workspace_bytes() const noexcept override { return 0; }
@@ -90,11 +91,12 @@ class CpuBackend final : public Backend {
 
   void forward(const ForwardArguments& arguments, Stream) override {
     const Conv3dOptions& conv = *arguments.conv;
+    if (cpu_map(*arguments.map).rows == 0) return;
     const GatherPlan plan =
-        plan_gather(cpu_->kernels, shape_of(conv, *arguments.map, Op::forward), conv.algorithm);
+        plan_gather(cpu_->kernels, shape_of(conv, cpu_map(*arguments.map), Op::forward), conv.algorithm);
     log(2, "{}", kernel_name(plan, conv.dtype));
     run_gather(*cpu_,
-               {.map = static_cast<const CpuMap*>(arguments.map),
+               {.map = &cpu_map(*arguments.map),
                 .inverse = false,
                 .in_channels = conv.in_channels,
                 .out_channels = conv.out_channels,
@@ -116,6 +118,13 @@ class CpuBackend final : public Backend {
                     arguments.conv->out_channels, arguments.grad_bias, arguments.grad_bias_dtype,
                     arguments.accumulate);
     }
+  }
+
+  std::shared_ptr<const FrameMapData> frame_map(const FrameMapArguments& arguments, Stream) override {
+    return make_cpu_frame_map(cpu_, arguments);
+  }
+  std::shared_ptr<const VoxelizerData> voxelizer(const VoxelizerOptions& options, Stream) override {
+    return make_cpu_voxelizer(options);
   }
 
   std::shared_ptr<const BackendPlan> freeze(const FreezeArguments& arguments, Stream) override {
@@ -140,10 +149,10 @@ class CpuBackend final : public Backend {
     const Conv3dOptions& conv = *arguments.conv;
     if (arguments.map->rows == 0) return;
     const GatherPlan plan =
-        plan_gather(cpu_->kernels, shape_of(conv, *arguments.map, Op::grad_input), conv.algorithm);
+        plan_gather(cpu_->kernels, shape_of(conv, cpu_map(*arguments.map), Op::grad_input), conv.algorithm);
     log(2, "grad_input: {}", kernel_name(plan, conv.dtype));
     run_gather(*cpu_,
-               {.map = static_cast<const CpuMap*>(arguments.map),
+               {.map = &cpu_map(*arguments.map),
                 .inverse = true,
                 .in_channels = conv.out_channels,
                 .out_channels = conv.in_channels,
@@ -159,9 +168,9 @@ class CpuBackend final : public Backend {
   void grad_weight(const BackwardArguments& arguments) {
     const Conv3dOptions& conv = *arguments.conv;
     const WeightPlan plan =
-        plan_weight(cpu_->kernels, shape_of(conv, *arguments.map, Op::grad_weight), conv.algorithm);
+        plan_weight(cpu_->kernels, shape_of(conv, cpu_map(*arguments.map), Op::grad_weight), conv.algorithm);
     log(2, "grad_weight: {}", kernel_name(plan, conv.dtype));
-    const WeightProblem problem{.map = static_cast<const CpuMap*>(arguments.map),
+    const WeightProblem problem{.map = &cpu_map(*arguments.map),
                                 .in_channels = conv.in_channels,
                                 .out_channels = conv.out_channels,
                                 .storage = storage_type(conv.dtype),

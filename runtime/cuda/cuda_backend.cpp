@@ -4,7 +4,9 @@
 
 #include "core/fail.hpp"
 #include "cuda/backward_steps.hpp"
+#include "cuda/cuda_frame_map.hpp"
 #include "cuda/cuda_plan.hpp"
+#include "cuda/cuda_voxelizer.hpp"
 #include "cuda/device_array.hpp"
 #include "cuda/driver.hpp"
 
@@ -60,6 +62,17 @@ void CudaBackend::backward(const BackwardArguments& arguments, Stream stream) {
   const DeviceArray<float> partials(device_->memory(), gradient.parts * gradient.channels, stream);
   gradient.partials = partials.data();
   run_grad_bias(gradient, stream.handle());
+}
+
+std::shared_ptr<const FrameMapData> CudaBackend::frame_map(const FrameMapArguments& arguments,
+                                                           Stream stream) {
+  const ContextScope scope(*device_);
+  return make_cuda_frame_map(device_, arguments, stream);
+}
+
+std::shared_ptr<const VoxelizerData> CudaBackend::voxelizer(const VoxelizerOptions& options, Stream stream) {
+  const ContextScope scope(*device_);
+  return make_cuda_voxelizer(device_, options, stream);
 }
 
 std::shared_ptr<const BackendPlan> CudaBackend::freeze(const FreezeArguments& arguments, Stream stream) {

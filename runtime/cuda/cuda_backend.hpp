@@ -30,6 +30,8 @@ class CudaBackend final : public Backend {
   void forward(const ForwardArguments& arguments, Stream stream) override;
   void backward(const BackwardArguments& arguments, Stream stream) override;
 
+  std::shared_ptr<const FrameMapData> frame_map(const FrameMapArguments& arguments, Stream stream) override;
+  std::shared_ptr<const VoxelizerData> voxelizer(const VoxelizerOptions& options, Stream stream) override;
   std::shared_ptr<const BackendPlan> freeze(const FreezeArguments& arguments, Stream stream) override;
 
   void* allocate(std::size_t bytes, Stream stream) override;

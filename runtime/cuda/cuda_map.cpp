@@ -35,15 +35,30 @@ CudaMap::CudaMap(std::shared_ptr<const CudaDevice> gpu, const MapArguments& argu
   build(arguments, stream);
 }
 
-void CudaMap::build(const MapArguments& arguments, Stream stream) {
-  DeviceMemory& memory = device_->memory();
+CudaMap::CudaMap(std::shared_ptr<const CudaDevice> gpu, std::int64_t capacity,
+                 const SubmanifoldOptions& options, Stream stream)
+    : MapData(Device::cuda(gpu->ordinal()), capacity, options, gpu->context()),
+      device_(std::move(gpu)),
+      checked_(options.checked),
+      ready_(std::make_unique<Event>()) {
+  allocate(stream);
+  ready_->mark_reached();
+  indices_.free_on(device_->release_stream());
+}
+
+BuildCounters* CudaMap::allocate(Stream stream) {
   const std::int64_t entries = rows * volume();
   const std::int64_t even_entries = entries + entries % 2;  // the counters are aligned to 8 bytes
   constexpr auto counter_entries = static_cast<std::int64_t>(sizeof(BuildCounters) / sizeof(std::int32_t));
-  indices_ = DeviceArray<std::int32_t>(memory, even_entries + counter_entries, stream);
+  indices_ = DeviceArray<std::int32_t>(device_->memory(), even_entries + counter_entries, stream);
   auto* counters = reinterpret_cast<BuildCounters*>(indices_.data() + even_entries);
   counters_ = counters;
+  return counters;
+}
 
+void CudaMap::build(const MapArguments& arguments, Stream stream) {
+  DeviceMemory& memory = device_->memory();
+  BuildCounters* counters = allocate(stream);
   const TableShape shape = table_shape(rows, arguments.grid);
   const DeviceArray<std::byte> table(memory, static_cast<std::int64_t>(shape.bytes), stream);
   const MapBuild build{.coords = arguments.coords,

@@ -20,7 +20,7 @@ namespace flexgemm::detail {
 
 /// A neighbor map on a GPU, with the row orders and tile layouts that kernels asked for so far. Thread-safe.
 /// The device's context must be current when a map is made and in calls that take a stream.
-class CudaMap final : public MapData {
+class CudaMap : public MapData {
  public:
   /// Builds the map on `stream`; in checked mode waits for it once and throws Error{invalid_coordinate}.
   CudaMap(std::shared_ptr<const CudaDevice> gpu, const MapArguments& arguments, Stream stream);
@@ -31,7 +31,7 @@ class CudaMap final : public MapData {
 
   /// The layout with this key, built on `stream` if it is the first time; later work on `stream` may use it.
   /// Needs rows >= 1. The reference lives as long as the map.
-  const TileLayout& layout(const LayoutKey& key, Stream stream) const;
+  virtual const TileLayout& layout(const LayoutKey& key, Stream stream) const;
 
   /// The pair list with this key, likewise: what layouts are to forward and grad_input, for grad_weight.
   const PairList& pair_list(const PairKey& key, Stream stream) const;
@@ -44,17 +44,32 @@ class CudaMap final : public MapData {
   const CudaMap& inverse(Stream stream) const;
 
   /// Makes later work on `stream` wait until `indices()` is complete.
-  void wait_ready(Stream stream) const { ready_->wait(stream.handle()); }
+  virtual void wait_ready(Stream stream) const { ready_->wait(stream.handle()); }
 
   /// To be called after work that reads the map was enqueued on `stream`: the map's memory is not reused
   /// before that work is done, even if the map and the stream are gone by then. Does nothing in a stream that
   /// is being captured: whoever owns the graph keeps the map.
-  void record_use(Stream stream) const;
+  virtual void record_use(Stream stream) const;
+
+  /// On the device: how many of the rows there are, for maps whose rows are a capacity; null: all.
+  virtual const std::int32_t* live_rows() const noexcept { return nullptr; }
+  /// What kernels are chosen for: pairs(), where that is known without waiting for a frame.
+  virtual std::int64_t expected_pairs() const { return pairs(); }
+
+ protected:
+  /// A map whose indices [capacity, V] and counters are memory that somebody else fills.
+  CudaMap(std::shared_ptr<const CudaDevice> gpu, std::int64_t capacity, const SubmanifoldOptions& options,
+          Stream stream);
+
+  const CudaDevice& gpu() const noexcept { return *device_; }
+  std::int32_t* writable_indices() const noexcept { return indices_.data(); }
+  BuildCounters* counters() const noexcept { return const_cast<BuildCounters*>(counters_); }
 
  private:
   struct Inverse {};
   CudaMap(const CudaMap& map, Inverse, Stream stream);
   std::int64_t repeated_rows(Stream stream) const;  // needs the lock
+  BuildCounters* allocate(Stream stream);
   void build(const MapArguments& arguments, Stream stream);
   void check(const MapArguments& arguments, Stream stream);
   const std::shared_ptr<const RowOrder>& row_order(LayoutKind kind, const LayoutSource& source,

@@ -70,6 +70,7 @@ void run_split(const GatherGemm& gemm, const Kernel& kernel, const TileLayout& l
                                             .residual = run.pass.epilogue.residual,
                                             .scale = run.pass.epilogue.scale,
                                             .shift = run.pass.epilogue.shift,
+                                            .live_rows = gemm.map.live_rows(),
                                             .rows = run.rows(),
                                             .splits = splits,
                                             .accumulate = 0};

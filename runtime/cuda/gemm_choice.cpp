@@ -60,7 +60,7 @@ PassShape shape_of(const GemmPass& pass) {
           .dtype = pass.conv->dtype,
           .algorithm = pass.conv->algorithm,
           .rows = pass.map->rows,
-          .pairs = pass.map->pairs(),
+          .pairs = pass.map->expected_pairs(),
           .first_alignment = alignment_of(first_operand(pass)),
           .second_alignment = alignment_of(second_operand(pass)),
           .output_alignment = output_alignment(pass),

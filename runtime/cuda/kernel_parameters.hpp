@@ -51,14 +51,15 @@ struct ReducePartialsParameters {
   const void* residual = nullptr;
   const float* scale = nullptr;
   const float* shift = nullptr;
+  const std::int32_t* live_rows = nullptr;
   std::int64_t rows;
   std::int32_t splits;
   std::int32_t accumulate;
 };
-static_assert(sizeof(ReducePartialsParameters) == 64);
+static_assert(sizeof(ReducePartialsParameters) == 72);
 static_assert(offsetof(ReducePartialsParameters, residual) == 24);
-static_assert(offsetof(ReducePartialsParameters, rows) == 48);
-static_assert(offsetof(ReducePartialsParameters, splits) == 56);
+static_assert(offsetof(ReducePartialsParameters, rows) == 56);
+static_assert(offsetof(ReducePartialsParameters, splits) == 64);
 
 struct TransposeWeightsParameters {
   const void* weight;

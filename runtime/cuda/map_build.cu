@@ -50,11 +50,11 @@ __device__ Tap tap_of(const Taps& taps, const DeviceGrid& grid, int v) {
 
 template <class Table>
 __global__ void __launch_bounds__(threads_per_block)
-    insert_kernel(Table table, Coordinates coordinates, std::int64_t rows, DeviceGrid grid,
-                  BuildCounters* counters) {
+    insert_kernel(Table table, Coordinates coordinates, std::int64_t rows, const std::int32_t* live_rows,
+                  DeviceGrid grid, BuildCounters* counters) {
   const std::int64_t row = static_cast<std::int64_t>(blockIdx.x) * threads_per_block + threadIdx.x;
   if (row == 0) counters->pairs = 0;  // find_kernel, which adds to it, comes later in the stream
-  if (row >= rows) return;
+  if (row >= rows || (live_rows != nullptr && row >= *live_rows)) return;
   const int4 coordinate = coordinates.load(row);
   if (!grid.contains(coordinate)) {
     atomicMin(&counters->offender, static_cast<DeviceWord>(row) * 2);
@@ -69,8 +69,8 @@ __global__ void __launch_bounds__(threads_per_block)
 /// table, fall into one warp.
 template <class Table, bool symmetric>
 __global__ void __launch_bounds__(threads_per_block)
-    find_kernel(Table table, Coordinates coordinates, std::int64_t rows, DeviceGrid grid, Taps taps,
-                int rows_per_block, std::int32_t* indices, DeviceWord* pairs) {
+    find_kernel(Table table, Coordinates coordinates, std::int64_t rows, const std::int32_t* live_rows,
+                DeviceGrid grid, Taps taps, int rows_per_block, std::int32_t* indices, DeviceWord* pairs) {
   __shared__ int4 own[max_rows_per_block];
   __shared__ DeviceWord own_cell[max_rows_per_block];
   __shared__ Tap tap[max_volume];
@@ -78,6 +78,8 @@ __global__ void __launch_bounds__(threads_per_block)
   __shared__ typename Reduce::TempStorage reduce_storage;
 
   const std::int64_t first_row = static_cast<std::int64_t>(blockIdx.x) * rows_per_block;
+  if (live_rows != nullptr) rows = *live_rows;
+  if (first_row >= rows) return;  // the whole block
   const int block_rows = static_cast<int>(min(static_cast<std::int64_t>(rows_per_block), rows - first_row));
   const int thread = static_cast<int>(threadIdx.x);
   int found = 0;
@@ -188,14 +190,15 @@ void insert_coordinates(const MapBuild& build, bool symmetric, CUstream_st* stre
   require_success(cudaMemsetAsync(build.table, 0xff, build.table_shape.bytes, stream),
                   "clearing the hash table");
   auto* counters = reinterpret_cast<unsigned char*>(build.counters);
-  auto* from = symmetric ? reinterpret_cast<unsigned char*>(build.indices) : counters;
+  const bool clear_indices = symmetric || build.live_rows != nullptr;
+  auto* from = clear_indices ? reinterpret_cast<unsigned char*>(build.indices) : counters;
   require_success(
       cudaMemsetAsync(from, 0xff, static_cast<std::size_t>(counters - from) + sizeof(BuildCounters), stream),
       "clearing the neighbor map");
   with_table(build, [&](auto table, const Coordinates& coordinates) {
     launch("inserting coordinates", insert_kernel<decltype(table)>, ceil_div(build.rows, threads_per_block),
-           threads_per_block, 0, stream, table, coordinates, build.rows, device_grid(build.grid),
-           build.counters);
+           threads_per_block, 0, stream, table, coordinates, build.rows, build.live_rows,
+           device_grid(build.grid), build.counters);
   });
 }
 
@@ -216,8 +219,8 @@ void find_neighbors(const MapBuild& build, bool symmetric, CUstream_st* stream) 
     using Table = decltype(table);
     const auto kernel = symmetric ? find_kernel<Table, true> : find_kernel<Table, false>;
     launch("looking up neighbors", kernel, ceil_div(build.rows, rows_per_block), threads_per_block, 0, stream,
-           table, coordinates, build.rows, device_grid(build.grid), taps, rows_per_block, build.indices,
-           &build.counters->pairs);
+           table, coordinates, build.rows, build.live_rows, device_grid(build.grid), taps, rows_per_block,
+           build.indices, &build.counters->pairs);
   });
 }
 

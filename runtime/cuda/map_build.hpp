@@ -43,10 +43,12 @@ struct MapBuild {
   void* table;
   std::int32_t* indices;    // [rows, V]
   BuildCounters* counters;  // directly after indices, aligned to 8 bytes
+  /// On the device: rows from here on are not read and get no neighbors; null: all rows are there.
+  const std::int32_t* live_rows = nullptr;
 };
 
 /// Fills the table and `counters->offender`: two memory fills and one kernel. With `symmetric` (see below) it
-/// also fills `indices` with -1.
+/// also fills `indices` with -1, as it does when not all rows are there.
 void insert_coordinates(const MapBuild& build, bool symmetric, CUstream_st* stream);
 
 /// Fills `indices` and `counters->pairs`: one kernel. `symmetric` looks up half of the offsets and writes the

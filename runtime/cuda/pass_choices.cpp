@@ -127,6 +127,7 @@ void PassChoices::remember(const PassShape& shape, const GemmChoice& choice) {
 }
 
 GemmChoice PassChoices::get(const GemmPass& pass, Stream stream) {
+  if (pass.map->is_frame()) return ask(pass);  // what is in it now says nothing about the frames to come
   const PassShape shape = with_rounded_counts(shape_of(pass));
   if (auto choice = remembered(shape)) return *choice;
   const GemmChoice choice = decide(pass, shape, stream, true);

@@ -11,9 +11,10 @@ constexpr int threads_per_block = 256;
 constexpr unsigned whole_warp = 0xffffffffu;
 
 __global__ void __launch_bounds__(threads_per_block)
-    natural_order_kernel(std::int64_t rows, std::int32_t* order) {
+    natural_order_kernel(std::int64_t rows, const std::int32_t* live_rows, std::int32_t* order) {
   const std::int64_t slot = static_cast<std::int64_t>(blockIdx.x) * threads_per_block + threadIdx.x;
-  if (slot < rows + order_padding) order[slot] = slot < rows ? static_cast<int>(slot) : -1;
+  const std::int64_t live = live_rows == nullptr ? rows : *live_rows;
+  if (slot < rows + order_padding) order[slot] = slot < live ? static_cast<int>(slot) : -1;
 }
 
 /// Position of a mask in the sequence of Gray codes: bit i is the parity of the mask's bits i and above.
@@ -31,8 +32,8 @@ __device__ std::uint32_t without_bit(std::uint32_t mask, int bit) {
 /// writes.
 __global__ void __launch_bounds__(threads_per_block)
     row_keys_kernel(const std::int32_t* __restrict__ indices, std::int64_t rows, int volume,
-                    const __grid_constant__ MaskOffsets offsets, RowKey key, std::uint32_t* masks,
-                    std::uint32_t* keys, std::int32_t* order_a, std::int32_t* order_b) {
+                    const std::int32_t* live_rows, const __grid_constant__ MaskOffsets offsets, RowKey key,
+                    std::uint32_t* masks, std::uint32_t* keys, std::int32_t* order_a, std::int32_t* order_b) {
   const std::int64_t thread = static_cast<std::int64_t>(blockIdx.x) * threads_per_block + threadIdx.x;
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const std::int64_t first_row = thread - lane;
@@ -49,8 +50,10 @@ __global__ void __launch_bounds__(threads_per_block)
     masks[thread] = mask;
     const std::uint32_t rank = gray_rank(without_bit(mask, offsets.centre));
     const auto block = static_cast<std::uint32_t>(key.block_bits == 0 ? 0 : thread / key.block_rows);
-    keys[thread] = key.block_bits == 0 ? rank : (block << key.rank_bits) | rank;
-    order_a[thread] = static_cast<int>(thread);
+    // A row that is not there has no neighbors; the largest key brings it behind all others.
+    const bool live = live_rows == nullptr || thread < *live_rows;
+    keys[thread] = !live ? 0xffffffffu : key.block_bits == 0 ? rank : (block << key.rank_bits) | rank;
+    order_a[thread] = live ? static_cast<int>(thread) : -1;
   } else if (thread < rows + order_padding) {
     order_a[thread] = -1;  // the sort leaves both paddings alone
     order_b[thread] = -1;
@@ -67,9 +70,11 @@ cudaError_t radix_sort(void* scratch, std::size_t& scratch_bytes, cub::DoubleBuf
 
 }  // namespace
 
-void write_natural_order(std::int64_t rows, std::int32_t* order, CUstream_st* stream) {
+void write_natural_order(std::int64_t rows, const std::int32_t* live_rows, std::int32_t* order,
+                         CUstream_st* stream) {
   launch("writing the natural row order", natural_order_kernel,
-         ceil_div(rows + order_padding, threads_per_block), threads_per_block, 0, stream, rows, order);
+         ceil_div(rows + order_padding, threads_per_block), threads_per_block, 0, stream, rows, live_rows,
+         order);
 }
 
 std::size_t row_sort_scratch(std::int64_t rows, const RowKey& key) {
@@ -82,8 +87,8 @@ std::size_t row_sort_scratch(std::int64_t rows, const RowKey& key) {
 
 int sort_rows(const RowSort& sort, CUstream_st* stream) {
   launch("computing row masks", row_keys_kernel, ceil_div(sort.rows + order_padding, threads_per_block),
-         threads_per_block, 0, stream, sort.indices, sort.rows, sort.volume, sort.offsets, sort.key,
-         sort.masks, sort.keys[0], sort.order[0], sort.order[1]);
+         threads_per_block, 0, stream, sort.indices, sort.rows, sort.volume, sort.live_rows, sort.offsets,
+         sort.key, sort.masks, sort.keys[0], sort.order[0], sort.order[1]);
   if (sort.key.rank_bits + sort.key.block_bits == 0) return 0;
   cub::DoubleBuffer<std::uint32_t> keys(sort.keys[0], sort.keys[1]);
   cub::DoubleBuffer<std::int32_t> order(sort.order[0], sort.order[1]);

@@ -34,7 +34,9 @@ struct RowKey {
 RowKey row_key(const MaskOffsets& offsets, std::int64_t rows);
 
 /// Writes `order` [rows + order_padding] as 0, 1, ..., rows - 1, -1, -1, ...
-void write_natural_order(std::int64_t rows, std::int32_t* order, CUstream_st* stream);
+/// With `live_rows`, on the device, -1 from there on.
+void write_natural_order(std::int64_t rows, const std::int32_t* live_rows, std::int32_t* order,
+                         CUstream_st* stream);
 
 struct RowSort {
   const std::int32_t* indices;  // [rows, volume]
@@ -47,6 +49,8 @@ struct RowSort {
   std::int32_t* order[2];  // [rows + order_padding] each
   void* scratch;
   std::size_t scratch_bytes;
+  /// On the device: rows from here on come last and are -1 in the order; null: all rows are there.
+  const std::int32_t* live_rows = nullptr;
 };
 /// Bytes of `scratch` that `sort_rows` needs.
 std::size_t row_sort_scratch(std::int64_t rows, const RowKey& key);

@@ -16,9 +16,9 @@ namespace {
 /// multiprocessors, 1.03x at 252 k).
 constexpr std::int64_t heavy_first_rows_per_multiprocessor = 2560;
 
-bool heavy_tiles_first(const LayoutSource& source) {
-  return source.rows < heavy_first_rows_per_multiprocessor * source.device.properties().multiprocessors;
-}
+/// A masked layout whose steps cannot take more than this has room for all that there can be, and no wait; a
+/// larger one waits for the stream once, to learn how many there are.
+constexpr std::int64_t most_unread_step_bytes = std::int64_t{64} << 20;
 
 /// Records that the layout is complete and hands its blocks to the stream that outlives the user's.
 template <class Built>
@@ -58,7 +58,8 @@ void build_dense(const LayoutSource& source, TileLayout& layout, Stream stream) 
   layout.order = layout.row_order->rows.data();
   layout.steps = layout.tiles * source.volume;
   allocate_steps(layout, source.device.memory(), stream);
-  write_even_tiles(layout.tiles, source.volume, layout.tile_begin.data(), stream.handle());
+  write_even_tiles(layout.tiles, source.volume, nullptr, layout.row_tile, layout.tile_begin.data(),
+                   stream.handle());
   fill(source, layout, nullptr, stream);
 }
 
@@ -105,20 +106,26 @@ void build_masked(const LayoutSource& source, TileLayout& layout, Stream stream)
   scan_steps(steps.data(), layout.tiles, layout.tile_begin.data(), scratch.data(), scan_bytes,
              stream.handle());
   if (sorted_tiles != 0) sort_heavy_first(source, layout, keys, tiles_in_order, stream);
-  // The one wait of a layout: its memory is sized by what the map holds. A capacity plan, which may not wait,
-  // will take tiles * volume steps instead, the most that there can be.
-  source.device.read_back(&layout.steps, layout.tile_begin.data() + layout.tiles, sizeof(layout.steps),
-                          stream.handle());
+  layout.steps = layout.tiles * source.volume;
+  const std::int64_t most_bytes = layout.steps * (layout.row_tile + 1) * std::int64_t{sizeof(std::int32_t)};
+  if (most_bytes > most_unread_step_bytes) {
+    source.device.read_back(&layout.steps, layout.tile_begin.data() + layout.tiles, sizeof(layout.steps),
+                            stream.handle());
+  }
   allocate_steps(layout, memory, stream);
   fill(source, layout, tile_masks.data(), stream);
 }
 
 }  // namespace
 
+bool heavy_tiles_first(const LayoutSource& source) {
+  return source.rows < heavy_first_rows_per_multiprocessor * source.device.properties().multiprocessors;
+}
+
 std::shared_ptr<const RowOrder> build_natural_order(const LayoutSource& source, Stream stream) {
   auto order = std::make_shared<RowOrder>();
   order->rows = DeviceArray<std::int32_t>(source.device.memory(), source.rows + order_padding, stream);
-  write_natural_order(source.rows, order->rows.data(), stream.handle());
+  write_natural_order(source.rows, nullptr, order->rows.data(), stream.handle());
   finish(*order, source.device, stream);
   return order;
 }

@@ -37,7 +37,7 @@ struct RowOrder {
 struct TileLayout {
   int row_tile = 0;
   std::int64_t tiles = 0;
-  std::int64_t steps = 0;  ///< over all tiles; executed multiply-accumulates = steps * row_tile * Ci * Co
+  std::int64_t steps = 0;  ///< that there is room for; tile_begin[tiles] says how many there are
   const std::int32_t* order = nullptr;
   DeviceArray<std::int64_t> tile_begin;       // [tiles + 1]
   DeviceArray<std::int32_t> step_offset;      // [steps]
@@ -56,11 +56,14 @@ struct LayoutSource {
   Extent3 kernel;
 };
 
+/// Whether a masked layout has its heavy tiles first.
+bool heavy_tiles_first(const LayoutSource& source);
+
 std::shared_ptr<const RowOrder> build_natural_order(const LayoutSource& source, Stream stream);
 std::shared_ptr<const RowOrder> build_gray_order(const LayoutSource& source, Stream stream);
 
-/// Builds a layout on `stream`. The masked kind waits for the stream once, to learn the number of steps;
-/// `order` must be the natural one for dense, the Gray one for masked, null for identity.
+/// Builds a layout on `stream`. A large one of the masked kind waits for the stream, to learn its number of
+/// steps; `order` must be the natural one for dense, the Gray one for masked, null for identity.
 std::shared_ptr<const TileLayout> build_layout(const LayoutSource& source, const LayoutKey& key,
                                                std::shared_ptr<const RowOrder> order, Stream stream);
 

@@ -120,9 +120,12 @@ __global__ void __launch_bounds__(fill_threads) fill_steps_kernel(const __grid_c
 }
 
 __global__ void __launch_bounds__(elementwise_threads)
-    even_tiles_kernel(std::int64_t tiles, int steps_per_tile, std::int64_t* tile_begin) {
+    even_tiles_kernel(std::int64_t tiles, int steps_per_tile, const std::int32_t* live_rows, int row_tile,
+                      std::int64_t* tile_begin) {
   const std::int64_t tile = static_cast<std::int64_t>(blockIdx.x) * elementwise_threads + threadIdx.x;
-  if (tile <= tiles) tile_begin[tile] = tile * steps_per_tile;
+  if (tile > tiles) return;
+  const std::int64_t used = live_rows == nullptr ? tiles : (*live_rows + row_tile - 1) / row_tile;
+  tile_begin[tile] = min(tile, used) * steps_per_tile;
 }
 
 __global__ void __launch_bounds__(elementwise_threads)
@@ -196,9 +199,10 @@ void fill_steps(const StepFill& fill, CUstream_st* stream) {
          fill);
 }
 
-void write_even_tiles(std::int64_t tiles, int steps_per_tile, std::int64_t* tile_begin, CUstream_st* stream) {
+void write_even_tiles(std::int64_t tiles, int steps_per_tile, const std::int32_t* live_rows, int row_tile,
+                      std::int64_t* tile_begin, CUstream_st* stream) {
   launch("writing even tiles", even_tiles_kernel, ceil_div(tiles + 1, elementwise_threads),
-         elementwise_threads, 0, stream, tiles, steps_per_tile, tile_begin);
+         elementwise_threads, 0, stream, tiles, steps_per_tile, live_rows, row_tile, tile_begin);
 }
 
 void write_identity(std::int64_t rows, int row_tile, std::int64_t tiles, std::int32_t* step_rows,

@@ -53,8 +53,10 @@ struct StepFill {
 };
 void fill_steps(const StepFill& fill, CUstream_st* stream);
 
-/// tile_begin[t] = t * steps_per_tile for t = 0 ... tiles: the layouts whose tiles are all alike.
-void write_even_tiles(std::int64_t tiles, int steps_per_tile, std::int64_t* tile_begin, CUstream_st* stream);
+/// tile_begin[t] = t * steps_per_tile for t = 0 ... tiles: the layouts whose tiles are all alike. With
+/// `live_rows`, on the device, tiles of `row_tile` rows behind them have no steps.
+void write_even_tiles(std::int64_t tiles, int steps_per_tile, const std::int32_t* live_rows, int row_tile,
+                      std::int64_t* tile_begin, CUstream_st* stream);
 
 /// The layout of a dense GEMM: order and step_rows [tiles * row_tile] are 0, 1, ..., rows - 1, -1, ...; each
 /// tile has the one step 0 of offset 0.

@@ -70,6 +70,8 @@ struct ImplicitGemm {
 
     const long long first_step = __ldg(parameters.tile_begin + tile);
     const int steps = static_cast<int>(__ldg(parameters.tile_begin + tile + 1) - first_step);
+    const long long first_slot = static_cast<long long>(tile) * Config::kRowTile;
+    if (steps == 0 && __ldg(parameters.order + first_slot) < 0) return;  // a tile behind the rows of a frame
     const int all_k_tiles = (steps * Config::kInChannels + Config::kKTile - 1) / Config::kKTile;
     int k_begin = 0;
     int k_end = all_k_tiles;
@@ -91,8 +93,7 @@ struct ImplicitGemm {
       }
       __syncthreads();  // the epilogue reuses the stages
     }
-    Epilogue::run(accumulator, shared, parameters, static_cast<long long>(tile) * Config::kRowTile,
-                  first_channel, split, warp_row, warp_column);
+    Epilogue::run(accumulator, shared, parameters, first_slot, first_channel, split, warp_row, warp_column);
   }
 
  private:

@@ -14,7 +14,8 @@ __device__ __forceinline__ void reduce_partials(const ReducePartialsParameters& 
   constexpr int kElements = Config::kOutputVectorBytes / static_cast<int>(sizeof(Output));
   constexpr int kVectors = Config::kOutChannels / kElements;
   static_assert(Config::kOutChannels % kElements == 0, "a vector must not cross two rows");
-  const long long count = parameters.rows * kVectors;
+  const long long live_rows = parameters.live_rows == nullptr ? parameters.rows : __ldg(parameters.live_rows);
+  const long long count = live_rows * kVectors;
   const long long stride = static_cast<long long>(gridDim.x) * blockDim.x;
   const long long partial_stride = parameters.rows * Config::kOutChannels;
   for (long long i = static_cast<long long>(blockIdx.x) * blockDim.x + threadIdx.x; i < count; i += stride) {

@@ -11,9 +11,11 @@
 #include <flexgemm/conv3d.hpp>
 #include <flexgemm/device.hpp>
 #include <flexgemm/export.hpp>
+#include <flexgemm/frame_map.hpp>
 #include <flexgemm/neighbor_map.hpp>
 #include <flexgemm/tensor_view.hpp>
 #include <flexgemm/tuning.hpp>
+#include <flexgemm/voxelizer.hpp>
 
 namespace flexgemm {
 
@@ -96,6 +98,14 @@ class FLEXGEMM_API Context {
   /// invalid_coordinate, out_of_memory}.
   NeighborMap submanifold_map(const ConstTensorView& coords, const Grid& grid,
                               const SubmanifoldOptions& options = {}, Stream stream = {}) const;
+
+  /// Makes a map for frames of at most `capacity` voxels (<flexgemm/frame_map.hpp>), with all its memory.
+  /// Throws Error{invalid_argument, out_of_memory}.
+  FrameMap frame_map(std::int64_t capacity, const Grid& grid, const FrameMapOptions& options = {},
+                     Stream stream = {}) const;
+  /// Makes a voxelizer (<flexgemm/voxelizer.hpp>), with all its memory. Throws Error{invalid_argument,
+  /// out_of_memory}.
+  Voxelizer voxelizer(const VoxelizerOptions& options, Stream stream = {}) const;
 
   /// Makes a convolution. Throws Error{invalid_argument} for channels or kernel extents outside their range.
   Conv3d conv3d(const Conv3dOptions& options) const;

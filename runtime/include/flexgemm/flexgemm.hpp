@@ -9,6 +9,7 @@
 #include <flexgemm/dtype.hpp>         // IWYU pragma: export
 #include <flexgemm/epilogue.hpp>      // IWYU pragma: export
 #include <flexgemm/error.hpp>         // IWYU pragma: export
+#include <flexgemm/frame_map.hpp>     // IWYU pragma: export
 #include <flexgemm/half.hpp>          // IWYU pragma: export
 #include <flexgemm/interop.hpp>       // IWYU pragma: export
 #include <flexgemm/kernels.hpp>       // IWYU pragma: export
@@ -18,3 +19,4 @@
 #include <flexgemm/tensor_view.hpp>   // IWYU pragma: export
 #include <flexgemm/tuning.hpp>        // IWYU pragma: export
 #include <flexgemm/version.hpp>       // IWYU pragma: export
+#include <flexgemm/voxelizer.hpp>     // IWYU pragma: export

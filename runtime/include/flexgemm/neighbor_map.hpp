@@ -64,6 +64,7 @@ class FLEXGEMM_API NeighborMap {
  private:
   friend class Context;
   friend class Conv3d;
+  friend class FrameMap;
   explicit NeighborMap(std::shared_ptr<const detail::MapData> data) noexcept;
   std::shared_ptr<const detail::MapData> data_;
 };

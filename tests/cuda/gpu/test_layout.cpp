@@ -66,8 +66,10 @@ HostLayout read_layout(detail::CudaBackend& backend, const detail::CudaMap& map,
   host.indices = to_host(backend, map.indices(), host.rows * host.volume);
   host.order = to_host(backend, layout.order, layout.tiles * layout.row_tile);
   host.tile_begin = to_host<std::int64_t>(backend, layout.tile_begin.data(), layout.tiles + 1);
-  host.step_offset = to_host<std::int32_t>(backend, layout.step_offset.data(), layout.steps);
-  host.step_rows = to_host<std::int32_t>(backend, layout.step_rows.data(), layout.steps * layout.row_tile);
+  const std::int64_t steps = host.tile_begin.back();
+  REQUIRE(steps <= layout.steps);
+  host.step_offset = to_host<std::int32_t>(backend, layout.step_offset.data(), steps);
+  host.step_rows = to_host<std::int32_t>(backend, layout.step_rows.data(), steps * layout.row_tile);
   if (layout.tile_order.data() != nullptr) {
     host.tile_order = to_host<std::int32_t>(backend, layout.tile_order.data(), layout.tiles);
   }

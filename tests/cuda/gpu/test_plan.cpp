@@ -106,7 +106,7 @@ TEST_CASE("a plan gives the eager call's bits by every algorithm, and makes no a
   layer.conv.forward(layer.map, layer.feats(), layer.weight(), layer.out(), layer.operands());
   const std::vector<float> eager = layer.result();
   const Plan plan = layer.conv.freeze(layer.map, {.bias = DType::f32});
-  CHECK(plan.choice(Op::forward).kernel == layer.conv.choice(layer.map, Op::forward).kernel);
+  CHECK(plan.choice(Op::forward).algorithm == layer.conv.choice(layer.map, Op::forward).algorithm);
   const int calls = allocator.calls;
   OwnStream stream(*layer.backend);
   for (int i = 0; i < 3; ++i) {
