@@ -17,24 +17,6 @@ namespace {
 
 /// A stream of frames has ever new row counts.
 constexpr std::size_t most_choices = 1024;
-/// The winner of a shape so far away (tuning_distance) says little: two octaves of rows and pairs together,
-/// or one of channels.
-constexpr double farthest_neighbor = 1.0;
-/// The nearest winner is believed while the cost model puts it so close to its own first choice.
-constexpr double model_objects = 1.25;
-
-std::string epilogue_words(const PassShape& shape) {
-  switch (shape.bias) {
-    case codegen::BiasType::none:
-      return "bias0";
-    case codegen::BiasType::f32:
-      return "bias_f32";
-    case codegen::BiasType::storage:
-      break;
-  }
-  return "bias_storage";
-}
-
 /// The pass that is tuned in place of this one: with the bias alone. What is fused into the epilogue costs
 /// all candidates alike, so one result serves them all.
 GemmPass without_fused_epilogue(GemmPass pass) {
@@ -88,27 +70,6 @@ TuningEntry entry_of(const TuningKey& key, const PassShape& shape, const TuneRep
 
 }  // namespace
 
-TuningKey tuning_key(const CudaDevice& device, const PassShape& shape) {
-  TuningKey key;
-  key.device = device.properties().name;
-  key.architecture = codegen::to_string(target_of(device).architecture);
-  key.multiprocessors = device.properties().multiprocessors;
-  key.op = shape.op;
-  key.dtype = shape.dtype;
-  key.result_dtype =
-      shape.op == Op::grad_weight ? storage_type(shape.output_dtype) : storage_type(shape.dtype);
-  key.in_channels = shape.in_channels;
-  key.out_channels = shape.out_channels;
-  key.volume = shape.volume;
-  key.rows_bucket = rows_bucket(shape.rows);
-  key.pairs_bucket = pairs_bucket(static_cast<double>(shape.pairs) /
-                                  static_cast<double>(std::max<std::int64_t>(shape.rows, 1)));
-  key.epilogue = epilogue_words(shape);
-  key.algorithm = shape.algorithm;
-  key.template_hash = codegen::template_hash();
-  return key;
-}
-
 PassChoices::PassChoices(KernelCache& kernels, std::shared_ptr<TuningStore> store,
                          const TuningOptions& options)
     : kernels_(kernels), store_(std::move(store)), options_(options) {}
@@ -142,54 +103,26 @@ GemmChoice PassChoices::ask(const GemmPass& pass) {
   return decide(pass, shape, {}, false);
 }
 
-std::vector<PricedChoice> PassChoices::all_choices(const PassShape& shape) const {
-  return priced_choices(target_of(kernels_.device()), shape, statistics_of(shape), Breadth::all);
+TuningKey PassChoices::key_of(const PassShape& shape) const {
+  return tuning_key(kernels_.device().properties().name, target_of(kernels_.device()), shape);
 }
 
 GemmChoice PassChoices::decide(const GemmPass& pass, const PassShape& shape, Stream stream, bool may_tune) {
   const TargetDevice target = target_of(kernels_.device());
-  const std::vector<PricedChoice> priced =
-      priced_choices(target, shape, statistics_of(shape), Breadth::likely);
-  const TuningKey key = tuning_key(kernels_.device(), shape);
+  const TuningKey key = key_of(shape);
   if (may_tune && options_.policy == TuningPolicy::force) {
     if (auto choice = tune_now(pass, shape, stream)) return *choice;
   }
-  if (auto choice = tuned(pass, shape, key)) return *choice;
+  if (const auto decision = tuned_choice(*store_, key, target, shape)) {
+    log_decision(pass, shape, decision->choice, decision->why);
+    return decision->choice;
+  }
   if (may_tune && options_.policy == TuningPolicy::on_miss) {
     if (auto choice = tune_now(pass, shape, stream)) return *choice;
   }
-  if (auto choice = nearest(pass, shape, key, priced)) return *choice;
-  const GemmChoice choice = choose_gemm(target, shape);
-  const auto price = choice_like(priced, choice.algorithm, codegen::to_string(choice.spec), choice.splits);
-  log_decision(pass, shape, choice,
-               price ? fmt::format("cost model, {:.4f} ms predicted", price->predicted_ms) : "cost model");
-  return choice;
-}
-
-std::optional<GemmChoice> PassChoices::tuned(const GemmPass& pass, const PassShape& shape,
-                                             const TuningKey& key) {
-  const auto entry = store_->find(key);
-  if (!entry) return std::nullopt;
-  const TuningCandidate& winner = entry->winner;
-  const auto choice = choice_like(all_choices(shape), winner.algorithm, winner.kernel, winner.splits);
-  if (!choice) return std::nullopt;
-  log_decision(pass, shape, choice->choice,
-               fmt::format("tuned {}, {:.4f} ms measured", entry->date, winner.measured_ms.value_or(0)));
-  return choice->choice;
-}
-
-std::optional<GemmChoice> PassChoices::nearest(const GemmPass& pass, const PassShape& shape,
-                                               const TuningKey& key,
-                                               const std::vector<PricedChoice>& priced) {
-  const auto match = store_->nearest(key);
-  if (!match || match->distance > farthest_neighbor) return std::nullopt;
-  const TuningCandidate& winner = match->entry.winner;
-  const auto choice = choice_like(all_choices(shape), winner.algorithm, winner.kernel, winner.splits);
-  if (!choice || choice->predicted_ms > priced.front().predicted_ms * model_objects) return std::nullopt;
-  log_decision(
-      pass, shape_of(pass), choice->choice,
-      fmt::format("nearest tuned shape, distance {:.2f}: {}", match->distance, to_string(match->entry.key)));
-  return choice->choice;
+  const Decision decision = untuned_choice(*store_, key, target, shape);
+  log_decision(pass, shape, decision.choice, decision.why);
+  return decision.choice;
 }
 
 std::optional<GemmChoice> PassChoices::tune_now(const GemmPass& pass, const PassShape& shape, Stream stream) {
@@ -198,7 +131,7 @@ std::optional<GemmChoice> PassChoices::tune_now(const GemmPass& pass, const Pass
   if (auto choice = remembered(shape)) return *choice;  // another thread was faster
   {
     const std::lock_guard lock(mutex_);
-    if (!tried_.insert(tuning_key(kernels_.device(), shape)).second) return std::nullopt;
+    if (!tried_.insert(key_of(shape)).second) return std::nullopt;
   }
   try {
     TuneRequest request;
@@ -206,10 +139,11 @@ std::optional<GemmChoice> PassChoices::tune_now(const GemmPass& pass, const Pass
     request.jobs = options_.jobs;
     PassTuning tuning_result = tune_pass(kernels_, without_fused_epilogue(pass), request, stream);
     if (!tuning_result.report.winner) return std::nullopt;
-    store_->save(entry_of(tuning_key(kernels_.device(), shape), shape_of(pass), tuning_result.report));
+    store_->save(entry_of(key_of(shape), shape_of(pass), tuning_result.report));
     const CandidateReport& winner = tuning_result.report.candidates.front();
     const auto choice =
-        choice_like(all_choices(shape), winner.choice.algorithm, winner.choice.kernel, winner.choice.splits);
+        choice_like(priced_choices(target_of(kernels_.device()), shape, statistics_of(shape), Breadth::all),
+                    winner.choice.algorithm, winner.choice.kernel, winner.choice.splits);
     if (!choice) return std::nullopt;
     log_decision(pass, shape, choice->choice,
                  fmt::format("tuned now in {:.1f} s, {:.4f} ms measured", tuning_result.report.seconds,
@@ -233,8 +167,9 @@ TuneReport PassChoices::tune(const GemmPass& pass, const TuneRequest& request, S
   if (!result.report.winner) return result.report;
   const CandidateReport& winner = result.report.candidates.front();
   const auto choice =
-      choice_like(all_choices(shape), winner.choice.algorithm, winner.choice.kernel, winner.choice.splits);
-  const TuningKey key = tuning_key(kernels_.device(), shape);
+      choice_like(priced_choices(target_of(kernels_.device()), shape, statistics_of(shape), Breadth::all),
+                  winner.choice.algorithm, winner.choice.kernel, winner.choice.splits);
+  const TuningKey key = key_of(shape);
   if (request.store) result.report.stored = store_->save(entry_of(key, shape_of(pass), result.report));
   if (choice) {
     log_decision(
@@ -244,8 +179,7 @@ TuneReport PassChoices::tune(const GemmPass& pass, const TuneRequest& request, S
   const std::lock_guard lock(mutex_);
   tried_.insert(key);
   // Shapes of the same key, whatever the alignment of their tensors, decide anew.
-  std::erase_if(choices_,
-                [&](const auto& known) { return tuning_key(kernels_.device(), known.first) == key; });
+  std::erase_if(choices_, [&](const auto& known) { return key_of(known.first) == key; });
   if (!request.store && choice) choices_.insert_or_assign(shape, choice->choice);
   return result.report;
 }

@@ -9,13 +9,10 @@
 #include <flexgemm/tuning.hpp>
 
 #include "cache/tuning_store.hpp"
-#include "choice/priced_choices.hpp"
+#include "choice/tuned_choice.hpp"
 #include "cuda/gemm_pass.hpp"
 
 namespace flexgemm::detail {
-
-/// What a tuning result of a pass is stored under.
-TuningKey tuning_key(const CudaDevice& device, const PassShape& shape);
 
 /// Decides how the passes of a context are computed, and remembers it: going through the candidates costs
 /// more than a launch. In this order: what was tuned for exactly this shape; by the policy, tuning it now;
@@ -37,10 +34,7 @@ class PassChoices {
   std::optional<GemmChoice> remembered(const PassShape& shape);
   void remember(const PassShape& shape, const GemmChoice& choice);
   GemmChoice decide(const GemmPass& pass, const PassShape& shape, Stream stream, bool may_tune);
-  std::vector<PricedChoice> all_choices(const PassShape& shape) const;
-  std::optional<GemmChoice> tuned(const GemmPass& pass, const PassShape& shape, const TuningKey& key);
-  std::optional<GemmChoice> nearest(const GemmPass& pass, const PassShape& shape, const TuningKey& key,
-                                    const std::vector<PricedChoice>& priced);
+  TuningKey key_of(const PassShape& shape) const;
   std::optional<GemmChoice> tune_now(const GemmPass& pass, const PassShape& shape, Stream stream);
 
   KernelCache& kernels_;
