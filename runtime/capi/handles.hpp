@@ -6,7 +6,9 @@
 
 #include <flexgemm/context.hpp>
 #include <flexgemm/flexgemm_types.h>
+#include <flexgemm/frame_map.hpp>
 #include <flexgemm/plan.hpp>
+#include <flexgemm/voxelizer.hpp>
 
 #include "capi/guard.hpp"
 
@@ -51,6 +53,16 @@ struct flexgemm_conv3d {
 struct flexgemm_plan {
   flexgemm::capi::SharedAllocator allocator;
   flexgemm::Plan plan;
+};
+
+struct flexgemm_frame_map {
+  flexgemm::capi::SharedAllocator allocator;
+  flexgemm::FrameMap frames;
+};
+
+struct flexgemm_voxelizer {
+  flexgemm::capi::SharedAllocator allocator;
+  flexgemm::Voxelizer voxelizer;
 };
 
 struct flexgemm_buffer {

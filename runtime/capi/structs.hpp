@@ -16,11 +16,21 @@ namespace flexgemm::capi {
 /// later version would put a field.
 template <class Struct>
 inline constexpr bool has_padding = !std::has_unique_object_representations_v<Struct>;
-/// The trait says so of every struct with a float.
+/// The trait says so of every struct with a float: these are counted by hand.
 template <>
 inline constexpr bool has_padding<flexgemm_epilogue> = sizeof(flexgemm_epilogue) !=
                                                        sizeof(std::size_t) + 3 * sizeof(std::int32_t) +
                                                            sizeof(float) + sizeof(const char*);
+template <>
+inline constexpr bool has_padding<flexgemm_frame_map_options> = sizeof(flexgemm_frame_map_options) !=
+                                                                sizeof(std::size_t) +
+                                                                    8 * sizeof(std::int32_t) + sizeof(double);
+template <>
+inline constexpr bool has_padding<flexgemm_voxelizer_options> = sizeof(flexgemm_voxelizer_options) !=
+                                                                sizeof(std::size_t) +
+                                                                    2 * sizeof(std::int64_t) +
+                                                                    6 * sizeof(float) +
+                                                                    6 * sizeof(std::int32_t);
 template <class Struct>
 inline constexpr bool is_versioned = std::is_trivially_copyable_v<Struct> && !has_padding<Struct>;
 

@@ -266,6 +266,23 @@ TEST_CASE("numbers and layouts of the binary interface are what was published") 
       offsetof(flexgemm_plan_options, bias_gradient_dtype) == 36 &&
       offsetof(flexgemm_plan_options, accumulate) == 40 && offsetof(flexgemm_plan_options, alignment) == 44 &&
       offsetof(flexgemm_plan_options, no_workspace) == 48 && offsetof(flexgemm_plan_options, like) == 56);
+  static_assert(sizeof(flexgemm_frame_map_options) == 48 &&
+                offsetof(flexgemm_frame_map_options, kernel) == 8 &&
+                offsetof(flexgemm_frame_map_options, dilation) == 20 &&
+                offsetof(flexgemm_frame_map_options, duplicates) == 32 &&
+                offsetof(flexgemm_frame_map_options, pairs_per_row) == 40);
+  static_assert(sizeof(flexgemm_frame_status) == 40 && offsetof(flexgemm_frame_status, rows) == 8 &&
+                offsetof(flexgemm_frame_status, pairs) == 16 &&
+                offsetof(flexgemm_frame_status, wanted) == 24 &&
+                offsetof(flexgemm_frame_status, overflow) == 32);
+  static_assert(sizeof(flexgemm_voxelizer_options) == 72 &&
+                offsetof(flexgemm_voxelizer_options, max_points) == 8 &&
+                offsetof(flexgemm_voxelizer_options, max_voxels) == 16 &&
+                offsetof(flexgemm_voxelizer_options, low) == 24 &&
+                offsetof(flexgemm_voxelizer_options, voxel_size) == 36 &&
+                offsetof(flexgemm_voxelizer_options, extent) == 48 &&
+                offsetof(flexgemm_voxelizer_options, columns) == 60 &&
+                offsetof(flexgemm_voxelizer_options, dtype) == 64);
   static_assert(sizeof(flexgemm_memory_statistics) == 24 && sizeof(flexgemm_foreign_tensor) == 56 &&
                 offsetof(flexgemm_foreign_tensor, strides) == 32 &&
                 offsetof(flexgemm_foreign_tensor, type_lanes) == 54);

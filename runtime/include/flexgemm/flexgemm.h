@@ -244,6 +244,64 @@ FLEXGEMM_API flexgemm_status flexgemm_plan_backward(const flexgemm_plan* plan,
                                                     const flexgemm_gradients* gradients, void* workspace,
                                                     size_t workspace_bytes, void* stream);
 
+// ---- Frames: counts that stay on the GPU -----------------------------------------------------------------
+
+/// Makes a map that is built anew for every frame of a stream, in memory that is taken here, for at most
+/// `capacity` voxels whose number is in device memory. Building allocates nothing and reads nothing back, so
+/// on a GPU it may be captured in a CUDA graph with what makes the voxels and with the plans that use the
+/// map, and the graph replayed for frames of any size. `options` may be NULL. FLEXGEMM_DRIVER.
+FLEXGEMM_API flexgemm_status flexgemm_frame_map_create(const flexgemm_context* context, int64_t capacity,
+                                                       const flexgemm_grid* grid,
+                                                       const flexgemm_frame_map_options* options,
+                                                       void* stream, flexgemm_frame_map** frames);
+/// Gives the handle back; NULL is allowed. Work that uses it, and CUDA graphs that captured it, must be done.
+FLEXGEMM_API void flexgemm_frame_map_destroy(flexgemm_frame_map* frames);
+
+/// Makes a handle of the map as plans see it, to give to flexgemm_plan_create before the first build that the
+/// plan shall see. It serves forward alone; its rows are the capacity.
+FLEXGEMM_API flexgemm_status flexgemm_frame_map_get_map(const flexgemm_frame_map* frames, flexgemm_map** map);
+
+/// Enqueues the build for the first `count` rows of `coords`. Inputs: coords I32 [capacity, 4]; count I32
+/// [1]. A count beyond the capacity is cut to it and noted, a negative one is 0; coordinates are treated as
+/// those of an unchecked map. Builds and passes follow each other in stream order or are ordered by the
+/// caller, and calls from several threads on one frame map too: this is the exception to the rule above. Rows
+/// of a pass's output from count on are unspecified. FLEXGEMM_DRIVER.
+FLEXGEMM_API flexgemm_status flexgemm_frame_map_build(const flexgemm_frame_map* frames,
+                                                      const flexgemm_tensor* coords,
+                                                      const flexgemm_tensor* count, void* stream);
+/// Waits for the stream and fills in `status`, of which the caller has set struct_size. FLEXGEMM_DRIVER.
+FLEXGEMM_API flexgemm_status flexgemm_frame_map_get_status(const flexgemm_frame_map* frames, void* stream,
+                                                           flexgemm_frame_status* status);
+/// Forgets overflow and the largest count, in stream order. FLEXGEMM_DRIVER.
+FLEXGEMM_API flexgemm_status flexgemm_frame_map_reset_status(const flexgemm_frame_map* frames, void* stream);
+
+/// Makes a voxelizer: points to voxels with the mean of their points, in memory that is taken here, so that
+/// its runs may be captured in a CUDA graph. A point is dropped if a column of it is NaN or infinite or if it
+/// lies outside the grid. Voxels come in the order of their cells: x, then y, then z. The same points give
+/// the same bits. FLEXGEMM_DRIVER.
+FLEXGEMM_API flexgemm_status flexgemm_voxelizer_create(const flexgemm_context* context,
+                                                       const flexgemm_voxelizer_options* options,
+                                                       void* stream, flexgemm_voxelizer** voxelizer);
+/// Gives the handle back; NULL is allowed. Work that uses it, and CUDA graphs that captured it, must be done.
+FLEXGEMM_API void flexgemm_voxelizer_destroy(flexgemm_voxelizer* voxelizer);
+
+/// Enqueues a run over the first `point_count` points. Inputs: points F32 [max_points, columns], point_count
+/// I32 [1]. Outputs: coords I32 [max_voxels, 4] (batch 0, x, y, z), feats [max_voxels, columns], voxel_count
+/// I32 [1]; rows from voxel_count on are left alone. With more voxels than max_voxels, voxel_count says how
+/// many there would be, and the last ones are lost. Runs of one voxelizer follow each other in stream order,
+/// and calls from several threads are ordered by the caller. FLEXGEMM_DRIVER.
+FLEXGEMM_API flexgemm_status flexgemm_voxelizer_run(const flexgemm_voxelizer* voxelizer,
+                                                    const flexgemm_tensor* points,
+                                                    const flexgemm_tensor* point_count,
+                                                    const flexgemm_tensor* coords,
+                                                    const flexgemm_tensor* feats,
+                                                    const flexgemm_tensor* voxel_count, void* stream);
+/// Waits for the stream and writes 1 if a run since the last reset lost points or voxels, else 0.
+FLEXGEMM_API flexgemm_status flexgemm_voxelizer_get_overflow(const flexgemm_voxelizer* voxelizer,
+                                                             void* stream, int32_t* overflow);
+/// Forgets that, in stream order. FLEXGEMM_DRIVER.
+FLEXGEMM_API flexgemm_status flexgemm_voxelizer_reset(const flexgemm_voxelizer* voxelizer, void* stream);
+
 // ---- Tensors ---------------------------------------------------------------------------------------------
 
 /// Fills in `tensor`, of which the caller has set struct_size, with a view of another library's tensor. Its

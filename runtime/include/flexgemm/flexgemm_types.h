@@ -85,6 +85,8 @@ typedef struct flexgemm_map flexgemm_map;
 typedef struct flexgemm_conv3d flexgemm_conv3d;
 typedef struct flexgemm_plan flexgemm_plan;
 typedef struct flexgemm_buffer flexgemm_buffer;
+typedef struct flexgemm_frame_map flexgemm_frame_map;
+typedef struct flexgemm_voxelizer flexgemm_voxelizer;
 
 /// A view of a contiguous row-major tensor, outermost extent first. The memory belongs to the caller, lies on
 /// the context's device and must outlive the call (for CUDA: the work that the call put on the stream). One
@@ -168,6 +170,42 @@ typedef struct flexgemm_map_info {
   int32_t kernel[3];
   int32_t dilation[3];
 } flexgemm_map_info;
+
+/// How a frame map is made; all zeros but struct_size is the default.
+typedef struct flexgemm_frame_map_options {
+  size_t struct_size;   ///< sizeof(flexgemm_frame_map_options)
+  int32_t kernel[3];    ///< as in flexgemm_submanifold_options
+  int32_t dilation[3];  ///< as in flexgemm_submanifold_options
+  /// 0: the caller promises that no two of a frame's coordinates are equal, as a voxelizer's are; if they
+  /// are, the map is wrong but nothing is out of bounds. Not 0: equal ones are looked for, at twice the
+  /// look-ups.
+  int32_t duplicates;
+  int32_t reserved;      ///< 0
+  double pairs_per_row;  ///< neighbors that a voxel is expected to have, itself included; 0: a guess
+} flexgemm_frame_map_options;
+
+/// What is known about the frames of a frame map. Filled in by flexgemm_frame_map_get_status.
+typedef struct flexgemm_frame_status {
+  size_t struct_size;  ///< sizeof(flexgemm_frame_status), set by the caller
+  int64_t rows;        ///< of the last build, at most the capacity
+  int64_t pairs;       ///< of the last build
+  int64_t wanted;      ///< the largest count of any build since the last reset
+  int32_t overflow;    ///< 1: a count was larger than the capacity, and those frames lost their last rows
+  int32_t reserved;
+} flexgemm_frame_status;
+
+/// What a voxelizer is made for.
+typedef struct flexgemm_voxelizer_options {
+  size_t struct_size;    ///< sizeof(flexgemm_voxelizer_options)
+  int64_t max_points;    ///< of a frame, at least 1
+  int64_t max_voxels;    ///< of a frame, at least 1
+  float low[3];          ///< lower corner of the grid, metres
+  float voxel_size[3];   ///< metres, positive and finite; all zeros: 1, 1, 1
+  int32_t extent[3];     ///< cells along x, y, z, each at least 1, fewer than 2^62 in all
+  int32_t columns;       ///< of a point: x, y, z and what else it has; 3 to 64; 0: 4
+  flexgemm_dtype dtype;  ///< of the features: F32, F16 or BF16
+  int32_t reserved;      ///< 0
+} flexgemm_voxelizer_options;
 
 /// What a convolution's forward pass does to a finished sum before it is stored, at no cost in memory
 /// traffic:
