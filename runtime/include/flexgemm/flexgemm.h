@@ -15,12 +15,13 @@
 //     flexgemm_conv3d_options options = {0};
 //     options.struct_size = sizeof options;
 //     options.in_channels = 32;
-// Zero is the default of every field. A program keeps working, compiled and linked against any version of
-// the same or an older header: fields beyond its struct_size take their defaults and are not written. A
-// library that is older than the header accepts the fields that it does not know only if they are zero.
+// Zero is the default of every field. A program that was compiled against an older header keeps working:
+// fields beyond its struct_size take their defaults and are not written. A library that is older than the
+// header accepts the fields that it does not know only if they are zero.
 //
-// Threads. Every function may be called from any thread, also at the same time on the same handle; only
-// destroying a handle must not overlap with another use of that very handle.
+// Threads. Every function may be called from any thread, also at the same time on the same handle, except
+// where a plan's own workspace, a frame map or a voxelizer says otherwise; destroying a handle must not
+// overlap with another use of that very handle.
 //
 // Lifetimes. A handle keeps alive what it needs: maps, convolutions, plans and buffers work, and keep the
 // device open, after their context's handle was destroyed; the order of destruction is free. Host structs and

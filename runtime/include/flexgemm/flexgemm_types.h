@@ -274,8 +274,8 @@ typedef struct flexgemm_plan_options {
 typedef struct flexgemm_gradients {
   size_t struct_size;            ///< sizeof(flexgemm_gradients)
   const flexgemm_tensor* input;  ///< [N, Ci], storage type
-  const flexgemm_tensor*
-      weight;  ///< [Co, Kx, Ky, Kz, Ci], storage type or F32 (recommended: F16 overflows past 65504)
+  /// [Co, Kx, Ky, Kz, Ci], storage type or F32 (recommended: F16 overflows past 65504)
+  const flexgemm_tensor* weight;
   const flexgemm_tensor* bias;  ///< [Co], storage type or F32
   /// Not 0: add to what `weight` and `bias` hold instead of overwriting them (gradient accumulation).
   int32_t accumulate;
