@@ -49,6 +49,25 @@ using namespace flexgemm::capi_test;
 
 namespace {
 
+/// A frame map with one build, and a voxelizer.
+flexgemm_status use_frames(const flexgemm_context* context, const Layer& layer) {
+  flexgemm_frame_map* frames = nullptr;
+  flexgemm_voxelizer* voxelizer = nullptr;
+  auto options = zeroed<flexgemm_voxelizer_options>();
+  options.max_points = options.max_voxels = 100;
+  options.extent[0] = options.extent[1] = options.extent[2] = 10;
+  const std::int32_t count = 7;
+  const flexgemm_tensor count_view = flexgemm_tensor_1d(&count, FLEXGEMM_I32, 1);
+  flexgemm_status status =
+      flexgemm_frame_map_create(context, layer.rows, &layer.grid, nullptr, nullptr, &frames);
+  if (status == FLEXGEMM_OK)
+    status = flexgemm_frame_map_build(frames, &layer.coords_view, &count_view, nullptr);
+  if (status == FLEXGEMM_OK) status = flexgemm_voxelizer_create(context, &options, nullptr, &voxelizer);
+  flexgemm_frame_map_destroy(frames);
+  flexgemm_voxelizer_destroy(voxelizer);
+  return status;
+}
+
 /// Every kind of call, on a problem that was prepared; the first failure ends it.
 flexgemm_status use_everything(Layer& layer, const flexgemm_epilogue& epilogue) {
   flexgemm_context* context = nullptr;
@@ -90,6 +109,7 @@ flexgemm_status use_everything(Layer& layer, const flexgemm_epilogue& epilogue) 
     return flexgemm_plan_forward(plan, &in, &w, &out, &operands, nullptr, 0, nullptr);
   });
   then([&] { return flexgemm_buffer_create(context, 100, nullptr, &buffer); });
+  then([&] { return use_frames(context, layer); });
   flexgemm_buffer_destroy(buffer);
   flexgemm_plan_destroy(plan);
   flexgemm_conv3d_destroy(fused);
