@@ -1,6 +1,6 @@
 #include "cost_model.hpp"
 
-// The constants of sm_90 were fitted to 1,900 kernel times of the forward pass on an NVIDIA H100
+// The constants of sm_90 were fitted to 3,000 kernel times of the forward pass on an NVIDIA H100
 // (docs/tuning.md; a sample of them is tests/tuner/recorded_times.txt). Those of the other architectures are
 // the same shape scaled by published rates (matrix unit, FFMA, memory, clock): enough to rank candidates, not
 // to predict times.
