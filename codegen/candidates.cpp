@@ -34,7 +34,7 @@ KernelSpec problem_spec(const GemmProblem& problem, KernelKind kind, OutputType 
   spec.out_channels = problem.out_channels;
   spec.volume = problem.volume;
   const std::int64_t in_bytes = std::int64_t{problem.in_channels} * element;
-  const bool gradient = kind == KernelKind::grad_weight;
+  const bool gradient = kind == KernelKind::grad_weight || kind == KernelKind::reduce_gradient;
   const std::int64_t out_bytes =
       std::int64_t{gradient ? problem.in_channels : problem.out_channels} * output_element;
   const std::int64_t weight_bytes = gradient ? std::int64_t{problem.out_channels} * element : in_bytes;
@@ -132,7 +132,9 @@ std::vector<KernelSpec> gemm_candidates(const GemmProblem& problem, OutputType o
     throw std::logic_error("no kernel candidate is valid for " + to_string(base));
   }
   if (gradient) {
+    constexpr std::size_t most_candidates = 20;
     sort_gradient_candidates(problem, specs);
+    if (specs.size() > most_candidates) specs.resize(most_candidates);
   } else {
     prefer_full_devices(problem, specs);
   }
@@ -168,10 +170,16 @@ KernelSpec gather_rows_spec(const GemmProblem& problem) {
   return spec;
 }
 
-KernelSpec reduce_partials_spec(const GemmProblem& problem, OutputType output) {
-  GemmProblem rows = problem;
-  if (problem.kind == KernelKind::grad_weight) rows.out_channels = problem.in_channels;  // [Co * V, Ci]
-  KernelSpec spec = elementwise_spec(rows, KernelKind::reduce_partials, output);
+KernelSpec reduce_gradient_spec(const GemmProblem& problem, int offsets, OutputType output) {
+  KernelSpec spec = elementwise_spec(problem, KernelKind::reduce_gradient, output);
+  spec.offsets = offsets;
+  spec.feats_vector_bytes = spec.output_vector_bytes;
+  spec.weight_vector_bytes = spec.output_vector_bytes;
+  return spec;
+}
+
+KernelSpec reduce_partials_spec(const GemmProblem& problem) {
+  KernelSpec spec = elementwise_spec(problem, KernelKind::reduce_partials);
   spec.in_channels = 1;
   spec.volume = 1;
   spec.feats_vector_bytes = spec.output_vector_bytes;

@@ -35,12 +35,18 @@ std::vector<KernelSpec> gemm_candidates(const GemmProblem& problem, OutputType o
 KernelSpec default_gemm(const GemmProblem& problem, OutputType output);
 
 /// Parts that a split reduction should be cut into for `spec`: enough to fill the device, at least 2, at
-/// most 16 (grad_weight: 1 to 64, 1 where splitting does not pay).
+/// most 16. For grad_weight the parts of an average group of offsets, 1 to 512: 1 where splitting does not
+/// pay.
 int default_splits(const GemmProblem& problem, const KernelSpec& spec);
 
+/// Parts of all groups together, for a grad_weight kernel whose groups are cut into `splits` on average: not
+/// more than whole rounds of blocks over the multiprocessors, at least one a group.
+int gradient_parts(const KernelSpec& spec, int splits, int multiprocessors);
+
 KernelSpec gather_rows_spec(const GemmProblem& problem);
-/// For grad_weight `output` says what is written: the storage type or float.
-KernelSpec reduce_partials_spec(const GemmProblem& problem, OutputType output = OutputType::storage);
+KernelSpec reduce_partials_spec(const GemmProblem& problem);
+/// Reduction of a grad_weight kernel with groups of `offsets`; `output` says what it writes.
+KernelSpec reduce_gradient_spec(const GemmProblem& problem, int offsets, OutputType output);
 /// Transposes the weights of the layer whose grad_input is `problem`: in its terms [Ci, V, Co] to
 /// [Co, V, Ci]. The weights' own alignment is `weight_alignment`; the result lies in the library's memory.
 KernelSpec transpose_weights_spec(const GemmProblem& problem, int weight_alignment);

@@ -85,6 +85,8 @@ const char* parameters_name(KernelKind kind) {
       return "ReducePartialsParameters";
     case KernelKind::grad_weight:
       return "GradWeightParameters";
+    case KernelKind::reduce_gradient:
+      return "ReduceGradientParameters";
     case KernelKind::transpose_weights:
       return "TransposeWeightsParameters";
     default:
@@ -138,10 +140,9 @@ void append_config(std::string& source, const KernelSpec& spec) {
   integer("kInChannels", spec.in_channels);
   integer("kOutChannels", spec.out_channels);
   integer("kVolume", spec.volume);
-  if (spec.kind == KernelKind::grad_weight) {
+  if (spec.kind == KernelKind::grad_weight || spec.kind == KernelKind::reduce_gradient)
     integer("kOffsets", spec.offsets);
-    integer("kColumns", gradient_columns(spec));
-  }
+  if (spec.kind == KernelKind::grad_weight) integer("kColumns", gradient_columns(spec));
   integer("kRowTile", spec.row_tile);
   integer("kColumnTile", spec.column_tile);
   integer("kKTile", spec.k_tile);

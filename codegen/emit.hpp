@@ -30,7 +30,8 @@ struct LaunchShape {
   int threads = 0;                ///< threads a block
   int shared_bytes = 0;           ///< dynamic shared memory a block
   std::int64_t column_tiles = 0;  ///< ceil(Co / column_tile) for implicit_gemm
-  std::int64_t blocks = 0;  ///< grad_weight: blocks of one split, groups of offsets * row * column tiles
+  std::int64_t tiles = 0;         ///< grad_weight: row tiles * column tiles
+  int groups = 0;                 ///< grad_weight: groups of offsets
 };
 LaunchShape launch_shape(const KernelSpec& spec);
 

@@ -22,6 +22,8 @@ struct GradientTile {
   int warps_n;
   int min_blocks;
   MmaPath mma = MmaPath::mma_sync;
+  int stages = 0;  ///< 0: the architecture's own, with its pairs a stage
+  int pairs = 0;
 };
 
 constexpr GradientTile mma_sync_tiles[] = {
@@ -38,24 +40,32 @@ constexpr GradientTile ffma_tiles[] = {
 };
 
 constexpr GradientTile wgmma_tiles[] = {
-    {128, 256, 8, 1, 1, MmaPath::wgmma}, {128, 192, 8, 1, 1, MmaPath::wgmma},
-    {128, 128, 8, 1, 2, MmaPath::wgmma}, {64, 256, 4, 1, 2, MmaPath::wgmma},
-    {64, 192, 4, 1, 2, MmaPath::wgmma},  {64, 128, 4, 1, 3, MmaPath::wgmma},
-    {64, 64, 4, 1, 4, MmaPath::wgmma},   {64, 384, 4, 2, 1, MmaPath::wgmma},
-    {128, 64, 8, 1, 2, MmaPath::wgmma},
+    {128, 256, 8, 1, 1, MmaPath::wgmma, 4, 64}, {128, 256, 8, 2, 1, MmaPath::wgmma, 4, 64},
+    {128, 256, 8, 2, 1, MmaPath::wgmma, 7, 32}, {128, 192, 8, 1, 1, MmaPath::wgmma, 4, 64},
+    {128, 128, 8, 1, 2, MmaPath::wgmma, 3, 64}, {128, 128, 8, 1, 2, MmaPath::wgmma, 6, 32},
+    {64, 512, 4, 4, 1, MmaPath::wgmma, 5, 32},  {64, 256, 4, 2, 2, MmaPath::wgmma, 4, 32},
+    {64, 128, 4, 1, 4, MmaPath::wgmma, 4, 32},  {64, 64, 4, 1, 4, MmaPath::wgmma, 3, 64},
+    {64, 64, 4, 1, 5, MmaPath::wgmma, 5, 32},   {128, 64, 8, 1, 3, MmaPath::wgmma, 3, 64},
+};
+
+constexpr GradientTile wgmma_tf32_tiles[] = {
+    {128, 256, 8, 1, 1, MmaPath::wgmma, 3, 32}, {128, 128, 8, 1, 1, MmaPath::wgmma, 3, 32},
+    {64, 256, 4, 2, 1, MmaPath::wgmma, 3, 32},  {64, 128, 4, 1, 2, MmaPath::wgmma, 3, 32},
+    {64, 64, 4, 1, 4, MmaPath::wgmma, 3, 32},
 };
 
 /// The tile's columns as channels of offsets: all channels of as many offsets as fit, or a part of one.
 TileShape shape_of(const GradientTile& tile, const GradientPipeline& pipeline, const GemmProblem& problem) {
-  TileShape shape{.row_tile = tile.rows,
-                  .column_tile = std::min(tile.columns, problem.in_channels),
-                  .warps_m = tile.warps_m,
-                  .warps_n = tile.warps_n,
-                  .min_blocks = tile.min_blocks,
-                  .k_bytes = pipeline.pairs * storage_bytes(problem.compute),
-                  .stages = pipeline.stages,
-                  .mma = has_matrix_path(problem) ? tile.mma : MmaPath::ffma,
-                  .offsets = 1};
+  TileShape shape{
+      .row_tile = tile.rows,
+      .column_tile = std::min(tile.columns, problem.in_channels),
+      .warps_m = tile.warps_m,
+      .warps_n = tile.warps_n,
+      .min_blocks = tile.min_blocks,
+      .k_bytes = (tile.stages != 0 ? tile.pairs : pipeline.pairs) * storage_bytes(problem.compute),
+      .stages = tile.stages != 0 ? tile.stages : pipeline.stages,
+      .mma = has_matrix_path(problem) ? tile.mma : MmaPath::ffma,
+      .offsets = 1};
   const int fitting = std::clamp(tile.columns / problem.in_channels, 1, problem.volume);
   const auto groups = static_cast<int>(divide_up(problem.volume, fitting));
   shape.offsets = static_cast<int>(divide_up(problem.volume, groups));  // groups of about one size
@@ -86,8 +96,8 @@ struct Work {
   double nanoseconds = 0;
 };
 
-/// Rates of the whole device, in units that matter only against each other: multiply-adds and bytes a
-/// nanosecond.
+/// Rates of the whole device, fitted to times on an H100, of use only against each other: multiply-adds and
+/// bytes a nanosecond.
 double multiply_adds(const KernelSpec& spec) {
   const double slower = spec.compute == ElementType::tf32 ? 0.4 : 1.0;
   switch (spec.mma) {
@@ -96,11 +106,14 @@ double multiply_adds(const KernelSpec& spec) {
     case MmaPath::mma_sync:
       return 175e3 * slower;
     case MmaPath::wgmma:
-      return 300e3;
+      return spec.compute == ElementType::tf32 ? 80e3 : 300e3;
   }
   return 1;
 }
-constexpr double gathered_bytes = 3500;
+/// Blocks of one multiprocessor gather while others wait at a barrier.
+double gathered_bytes(const KernelSpec& spec) {
+  return 3500 * (spec.min_blocks == 1 ? 0.8 : spec.min_blocks == 2 ? 0.9 : 1.0);
+}
 constexpr double streamed_bytes = 2500;
 
 Work expected_work(const GemmProblem& problem, const KernelSpec& spec) {
@@ -119,7 +132,7 @@ Work expected_work(const GemmProblem& problem, const KernelSpec& spec) {
                        ((spec.row_tile + present) * storage_bytes(spec.compute) + 8.0 * (1 + spec.offsets));
   // Half of the shorter of the two is seldom hidden behind the longer.
   const double arithmetic = products / multiply_adds(spec);
-  const double traffic = bytes / gathered_bytes;
+  const double traffic = bytes / gathered_bytes(spec);
   work.nanoseconds = std::max(arithmetic, traffic) + 0.5 * std::min(arithmetic, traffic);
   return work;
 }
@@ -134,7 +147,11 @@ std::vector<TileShape> gradient_shapes(const GemmProblem& problem) {
     return shapes;
   }
   append(shapes, mma_sync_tiles, pipeline, problem);
-  if (problem.architecture.has_wgmma(problem.compute)) append(shapes, wgmma_tiles, {64, 4}, problem);
+  if (problem.architecture.has_wgmma(problem.compute)) {
+    const bool is_tf32 = problem.compute == ElementType::tf32;
+    append(shapes, is_tf32 ? std::span<const GradientTile>(wgmma_tf32_tiles) : wgmma_tiles, pipeline,
+           problem);
+  }
   return shapes;
 }
 
@@ -145,15 +162,23 @@ void sort_gradient_candidates(const GemmProblem& problem, std::vector<KernelSpec
 }
 
 double gradient_nanoseconds(const GemmProblem& problem, const KernelSpec& spec, int splits) {
-  const double blocks = static_cast<double>(launch_shape(spec).blocks);
+  const LaunchShape shape = launch_shape(spec);
+  const double tiles = static_cast<double>(shape.tiles);
+  const double groups = shape.groups;
   const double slots = static_cast<double>(problem.multiprocessors) * spec.min_blocks;
   const double gradient_bytes =
       4.0 * spec.volume * static_cast<double>(spec.in_channels) * static_cast<double>(spec.out_channels);
-  // The last round of blocks is not full, and its blocks differ in their pairs.
-  const double rounds = blocks * splits / slots;
-  const double idle = rounds < 1 ? 1 / rounds : 1 + 0.5 / rounds;
-  const double partials = splits == 1 ? 0 : 2 * gradient_bytes * splits / streamed_bytes + 3000;
-  return expected_work(problem, spec).nanoseconds * idle + partials;
+  const double parts = gradient_parts(spec, splits, problem.multiprocessors);
+  const double rounds = tiles * parts / slots;
+  // The last round is not full, and parts differ: those of a split by their groups' rounding, those of whole
+  // groups by the groups.
+  const double idle = std::ceil(rounds) / rounds;
+  const double uneven = splits == 1 ? 1 / std::max(rounds, 1.0) : 0.5 * groups / parts;
+  // In one round all parts of all groups sweep the rows together and share them in L2.
+  const bool shares_sweep = slots / tiles >= 4 * groups;
+  const double sweeps = shares_sweep ? 1 + 0.1 * std::max(rounds - 1, 0.0) : 1;
+  const double partials = splits == 1 ? 0 : 2 * gradient_bytes * parts / groups / streamed_bytes + 3000;
+  return expected_work(problem, spec).nanoseconds * idle * (1 + uneven) * sweeps + partials;
 }
 
 bool gradient_splits_suit(const GemmProblem& problem, const KernelSpec& spec, int splits) {
@@ -177,6 +202,15 @@ int gradient_splits(const GemmProblem& problem, const KernelSpec& spec) {
     }
   }
   return best;
+}
+
+int gradient_parts(const KernelSpec& spec, int splits, int multiprocessors) {
+  const LaunchShape shape = launch_shape(spec);
+  const std::int64_t parts = std::int64_t{splits} * shape.groups;
+  const std::int64_t slots = std::int64_t{multiprocessors} * spec.min_blocks;
+  const std::int64_t rounds = parts * shape.tiles / slots;
+  if (splits == 1 || rounds == 0) return static_cast<int>(parts);
+  return static_cast<int>(std::clamp<std::int64_t>(rounds * slots / shape.tiles, shape.groups, parts));
 }
 
 }  // namespace flexgemm::codegen

@@ -19,10 +19,10 @@ double gradient_nanoseconds(const GemmProblem& problem, const KernelSpec& spec, 
 
 /// Whether so many parts leave each enough pairs, and the partial sums within bounds.
 bool gradient_splits_suit(const GemmProblem& problem, const KernelSpec& spec, int splits);
-inline constexpr int most_gradient_splits = 64;
+inline constexpr int most_gradient_splits = 512;
 
-/// Parts that the pairs should be cut into: blocks enough to even out their work, until the partial sums cost
-/// more than that is worth. 1 to 64.
+/// Parts that the pairs of an average group should be cut into: blocks enough to even out their work, until
+/// the partial sums cost more than that is worth.
 int gradient_splits(const GemmProblem& problem, const KernelSpec& spec);
 
 }  // namespace flexgemm::codegen

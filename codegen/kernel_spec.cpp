@@ -14,9 +14,9 @@ namespace {
 
 constexpr ElementType element_types[] = {ElementType::f32, ElementType::tf32, ElementType::f16,
                                          ElementType::bf16};
-constexpr KernelKind kernel_kinds[] = {KernelKind::implicit_gemm, KernelKind::gather_rows,
+constexpr KernelKind kernel_kinds[] = {KernelKind::implicit_gemm,   KernelKind::gather_rows,
                                        KernelKind::reduce_partials, KernelKind::grad_weight,
-                                       KernelKind::transpose_weights};
+                                       KernelKind::reduce_gradient, KernelKind::transpose_weights};
 constexpr MmaPath mma_paths[] = {MmaPath::ffma, MmaPath::mma_sync, MmaPath::wgmma};
 constexpr BiasType bias_types[] = {BiasType::none, BiasType::f32, BiasType::storage};
 constexpr OutputType output_types[] = {OutputType::storage, OutputType::partial};
@@ -79,6 +79,10 @@ std::optional<std::string> unescaped(std::string_view field) {
     field.remove_prefix(3);
   }
   return epilogue;
+}
+
+bool has_offsets(KernelKind kind) noexcept {
+  return kind == KernelKind::grad_weight || kind == KernelKind::reduce_gradient;
 }
 
 /// Reads the dot-separated fields of a spec's text, one after the other.
@@ -184,6 +188,8 @@ const char* name(KernelKind kind) noexcept {
       return "reduce_partials";
     case KernelKind::grad_weight:
       return "grad_weight";
+    case KernelKind::reduce_gradient:
+      return "reduce_gradient";
     case KernelKind::transpose_weights:
       return "transpose_weights";
   }
@@ -211,7 +217,7 @@ std::string to_string(const KernelSpec& spec) {
   std::string text = name(spec.kind);
   text += std::string(".") + name(spec.compute) + "." + name(spec.mma);
   text += ".ci" + number(spec.in_channels) + ".co" + number(spec.out_channels) + ".v" + number(spec.volume);
-  if (spec.kind == KernelKind::grad_weight) text += ".g" + number(spec.offsets);
+  if (has_offsets(spec.kind)) text += ".g" + number(spec.offsets);
   text += ".t" + number(spec.row_tile) + "x" + number(spec.column_tile) + "x" + number(spec.k_tile);
   text += ".s" + number(spec.stages) + ".w" + number(spec.warps_m) + "x" + number(spec.warps_n) + ".b" +
           number(spec.min_blocks);
@@ -226,14 +232,15 @@ std::string to_string(const KernelSpec& spec) {
 KernelSpec parse_spec(std::string_view text) {
   FieldReader reader(text);
   KernelSpec spec;
-  spec.kind = reader.one_of(kernel_kinds,
-                            "implicit_gemm, gather_rows, reduce_partials, grad_weight or transpose_weights");
+  spec.kind = reader.one_of(
+      kernel_kinds,
+      "implicit_gemm, gather_rows, reduce_partials, grad_weight, reduce_gradient or transpose_weights");
   spec.compute = reader.one_of(element_types, "f32, tf32, f16 or bf16");
   spec.mma = reader.one_of(mma_paths, "ffma, mma_sync or wgmma");
   spec.in_channels = reader.number("ci", "the input channels, such as ci64");
   spec.out_channels = reader.number("co", "the output channels, such as co64");
   spec.volume = reader.number("v", "the kernel volume, such as v27");
-  if (spec.kind == KernelKind::grad_weight) {
+  if (has_offsets(spec.kind)) {
     spec.offsets = reader.number("g", "the offsets a block, such as g3");
   }
   const std::vector<int> tile = reader.numbers("t", 3, "row, column and K tile, such as t128x64x32");

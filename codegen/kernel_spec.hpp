@@ -17,6 +17,7 @@ enum class KernelKind : std::uint8_t {
   gather_rows,    ///< explicit_gemm's gather: [rows, V * Ci] from feats and the neighbor map
   reduce_partials,  ///< sums the float partials of a split reduction in split order, adds the bias, converts
   grad_weight,      ///< weight gradients: over the pairs of each offset, rows of grad_out times rows of feats
+  reduce_gradient,  ///< sums the float partials of a split grad_weight in the order of its parts, converts
   transpose_weights,  ///< [Co, V, Ci] to [Ci, V, Co] for grad_input, with the offsets mirrored or not
 };
 
@@ -66,7 +67,7 @@ struct KernelSpec {
   int in_channels = 1;   ///< Ci (for the dense GEMM of explicit_gemm: V * Ci)
   int out_channels = 1;  ///< Co
   int volume = 1;        ///< V (for the dense GEMM: 1)
-  int offsets = 1;       ///< grad_weight: kernel offsets a block; else 1
+  int offsets = 1;       ///< grad_weight and reduce_gradient: kernel offsets a block; else 1
 
   int row_tile = 64;     ///< output rows a block; grad_weight: output channels
   int column_tile = 64;  ///< output channels a block; grad_weight: input channels of each of its offsets

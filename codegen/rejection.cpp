@@ -54,6 +54,10 @@ Reason check_vectors(const KernelSpec& spec) {
   const int output_element = spec.output == OutputType::partial ? 4 : element;
   const std::int64_t in_bytes = std::int64_t{spec.in_channels} * element;
   const std::int64_t out_bytes = std::int64_t{spec.out_channels} * output_element;
+  if (spec.kind == KernelKind::reduce_gradient) {
+    return check_vector("the output", spec.output_vector_bytes, output_element,
+                        std::int64_t{spec.in_channels} * output_element);
+  }
   if (spec.kind == KernelKind::grad_weight) {
     if (Reason reason = check_vector("grad_out", spec.weight_vector_bytes, element,
                                      std::int64_t{spec.out_channels} * element))
@@ -157,11 +161,15 @@ Reason check_tile(const KernelSpec& spec) {
   return {};
 }
 
-/// wgmma takes operands of 16-bit types MN-major, in blocks of 64 channels.
+/// wgmma takes operands of 16-bit types MN-major, in blocks of 64 channels; tf32 is transposed on the way.
 Reason check_gradient_wgmma(const KernelSpec& spec) {
   const int columns = gradient_columns(spec) / spec.warps_n;
-  if (storage_bytes(spec.compute) != 2) {
-    return sentence("wgmma takes rows of pairs of 16-bit types only: these are ", name(spec.compute), ".");
+  if (storage_bytes(spec.compute) == 4 && (spec.feats_vector_bytes != 16 || spec.weight_vector_bytes != 16 ||
+                                           spec.k_tile != 32 || spec.stages != 3)) {
+    return sentence(
+        "wgmma transposes tf32 in vectors of 16 bytes, K tiles of 32 pairs and 3 stages: vectors have ",
+        spec.feats_vector_bytes, " and ", spec.weight_vector_bytes, " bytes, there are ", spec.k_tile,
+        " pairs and ", spec.stages, " stages.");
   }
   if (columns > 256 || (spec.warps_n > 1 && columns % 64 != 0)) {
     return sentence(
@@ -171,6 +179,7 @@ Reason check_gradient_wgmma(const KernelSpec& spec) {
   }
   KernelSpec as_gemm = spec;  // the rules on warpgroups, rows and stages are those of implicit_gemm
   as_gemm.column_tile = columns * spec.warps_n;
+  as_gemm.k_tile = 128 / storage_bytes(spec.compute);
   return check_wgmma_tile(as_gemm);
 }
 

@@ -13,7 +13,9 @@ namespace {
 // templates/load/pair_tile.cuh
 int pair_line_bytes(const KernelSpec& spec, int channels) noexcept {
   const int bytes = channels * storage_bytes(spec.compute);
-  if (spec.mma == MmaPath::wgmma) return static_cast<int>(round_up(bytes, 128));
+  if (spec.mma == MmaPath::wgmma) {
+    return storage_bytes(spec.compute) == 2 ? static_cast<int>(round_up(bytes, 128)) : bytes;
+  }
   if (spec.mma == MmaPath::ffma) return bytes;
   return bytes + (storage_bytes(spec.compute) == 2 ? 16 : 32);
 }
@@ -64,10 +66,13 @@ int gradient_registers(const KernelSpec& spec) noexcept {
       registers = 2 * accumulators + warp_rows / 4 + warp_columns / 8 + 56;
       break;
     case MmaPath::mma_sync:
-      registers = accumulators + warp_rows / 4 + warp_columns / 4 + 48;
+      registers = accumulators + warp_rows / 4 + warp_columns / 4 + 56;
       break;
     case MmaPath::wgmma:
       registers = accumulators + 64;
+      if (storage_bytes(spec.compute) == 4) {  // a tile on its way through registers
+        registers += (spec.row_tile + gradient_columns(spec)) * spec.k_tile / block_threads(spec);
+      }
       break;
   }
   return registers;
@@ -82,8 +87,9 @@ bool is_tiled(KernelKind kind) noexcept {
 int gradient_columns(const KernelSpec& spec) noexcept {
   const int needed = static_cast<int>(divide_up(spec.offsets * spec.column_tile, spec.warps_n));
   if (spec.mma == MmaPath::wgmma) {
+    const int unit = storage_bytes(spec.compute) == 2 ? 1 : 32;  // templates/load/transposed_pairs.cuh
     for (const int width : wgmma_widths) {
-      if (width >= needed) return width * spec.warps_n;
+      if (width >= needed && width % unit == 0) return width * spec.warps_n;
     }
   }
   return static_cast<int>(round_up(needed, spec.mma == MmaPath::ffma ? 8 : 16)) * spec.warps_n;
@@ -159,8 +165,8 @@ LaunchShape launch_shape(const KernelSpec& spec) {
   if (spec.kind == KernelKind::implicit_gemm)
     shape.column_tiles = divide_up(spec.out_channels, spec.column_tile);
   if (spec.kind == KernelKind::grad_weight) {
-    shape.blocks = offset_groups(spec) * divide_up(spec.out_channels, spec.row_tile) *
-                   divide_up(spec.in_channels, spec.column_tile);
+    shape.groups = offset_groups(spec);
+    shape.tiles = divide_up(spec.out_channels, spec.row_tile) * divide_up(spec.in_channels, spec.column_tile);
   }
   return shape;
 }

@@ -42,14 +42,14 @@ struct GatherRowsParameters {
 struct ReducePartialsParameters {
   const float* partials;  // [splits, rows * Co]
   const void* bias;       // [Co] or null
-  void* output;           // [rows, Co] storage type, or float where the spec says partial
+  void* output;           // [rows, Co] storage type
   const void* residual;   // [rows, Co] storage type, if the epilogue reads it
   const float* scale;     // [Co], likewise
   const float* shift;     // [Co], likewise
   const int* live_rows;   // rows that there are, or null: all
   long long rows;
   int splits;
-  int accumulate;  // 1: add to what output holds, first of all
+  int unused;
 };
 // grid: x = any number of blocks (grid-stride over rows * Co / vector)
 
@@ -64,16 +64,30 @@ struct TransposeWeightsParameters {
 
 /// grad_weight: output[co, v, ci] = sum over the pairs (n, m) of offset v of grad_out[n, co] * feats[m, ci].
 /// The offsets are cut into groups of kOffsets; group g owns the blocks [group_begin[g], group_begin[g + 1])
-/// of 32 pairs, a multiple of two.
+/// of 32 pairs, a multiple of two. Split, the pairs of group g are shared by the parts [part_begin[g],
+/// part_begin[g + 1]), about as many as its share of all pairs, so that all parts end together.
 struct GradWeightParameters {
   const void* feats;             // [*, Ci]
   const void* grad_out;          // [*, Co]
-  void* output;                  // [Co, V, Ci] storage type, or float partials [splits, Co, V, Ci]
+  void* output;                  // [Co, V, Ci] storage type or float; split: float [parts, Co, kOffsets * Ci]
   const long long* group_begin;  // [groups + 1]
   const int* pairs;              // [blocks, 1 + kOffsets, 32] row of grad_out, rows of feats; -1: none
-  int splits;                    // parts of each group's pairs
+  const int* part_group;         // [parts] group of a part, or null: one part a group
+  const int* part_begin;         // [groups + 1]
   int accumulate;                // 1: add to what output holds
+  int unused;
 };
-// grid: x = groups * row_tiles * column_tiles (column tile fastest), y = splits
+// grid: x = row_tiles * column_tiles (column tile fastest), y = parts
+
+/// reduce_gradient: output[co, v, ci] = partials[p][co, v % kOffsets, ci] summed over the parts p of v's
+/// group, in their order.
+struct ReduceGradientParameters {
+  const float* partials;  // [parts, Co, kOffsets * Ci]
+  const int* part_begin;  // [groups + 1]
+  void* output;           // [Co, V, Ci] storage type, or float where the spec says partial
+  int accumulate;         // 1: add to what output holds, first of all
+  int unused;
+};
+// grid: x = any number of blocks (grid-stride over Co * V * Ci / vector)
 
 }  // namespace flexgemm

@@ -124,11 +124,8 @@ GemmChoice choose_gemm(const TargetDevice& device, const PassShape& exact) {
 }
 
 codegen::KernelSpec reduce_spec(const TargetDevice& device, const PassShape& pass) {
-  const bool in_float = pass.op == Op::grad_weight && pass.output_dtype == DType::f32;
   return with_codegen_errors(device, [&] {
-    return codegen::reduce_partials_spec(
-        gemm_problem(device, pass, Algorithm::implicit_gemm),
-        in_float ? codegen::OutputType::partial : codegen::OutputType::storage);
+    return codegen::reduce_partials_spec(gemm_problem(device, pass, Algorithm::implicit_gemm));
   });
 }
 
@@ -136,6 +133,17 @@ codegen::KernelSpec gather_spec(const TargetDevice& device, const PassShape& pas
   codegen::GemmProblem problem = gemm_problem(device, pass, Algorithm::implicit_gemm);
   problem.output_alignment = 16;  // the gathered rows
   return with_codegen_errors(device, [&] { return codegen::gather_rows_spec(problem); });
+}
+
+codegen::KernelSpec reduce_gradient_spec(const TargetDevice& device, const PassShape& pass,
+                                         const GemmChoice& choice) {
+  const bool dense = choice.algorithm == Algorithm::explicit_gemm;  // one group of all offsets
+  const bool in_float = pass.output_dtype == DType::f32;
+  return with_codegen_errors(device, [&] {
+    return codegen::reduce_gradient_spec(
+        gemm_problem(device, pass, Algorithm::implicit_gemm), dense ? pass.volume : choice.spec.offsets,
+        in_float ? codegen::OutputType::partial : codegen::OutputType::storage);
+  });
 }
 
 codegen::KernelSpec transpose_spec(const TargetDevice& device, const PassShape& pass) {
@@ -149,7 +157,10 @@ std::vector<codegen::KernelSpec> kernels_of(const TargetDevice& device, const Pa
                                             const GemmChoice& choice) {
   std::vector<codegen::KernelSpec> specs{choice.spec};
   if (choice.algorithm == Algorithm::explicit_gemm) specs.push_back(gather_spec(device, pass));
-  if (needs_reduction(pass, choice)) specs.push_back(reduce_spec(device, pass));
+  if (needs_reduction(pass, choice)) {
+    specs.push_back(pass.op == Op::grad_weight ? reduce_gradient_spec(device, pass, choice)
+                                               : reduce_spec(device, pass));
+  }
   if (pass.op == Op::grad_input) specs.push_back(transpose_spec(device, pass));
   return specs;
 }

@@ -66,7 +66,10 @@ bool needs_reduction(const PassShape& pass, const GemmChoice& choice);
 /// (with_rounded_counts). The pinned algorithm is obeyed. Throws Error{unsupported}.
 GemmChoice choose_gemm(const TargetDevice& device, const PassShape& pass);
 
-/// The kernel that adds the partial sums of a split reduction, converts, and adds to what is there.
+/// The kernel that adds the partial sums of grad_weight, converts, and adds to what the gradient holds.
+codegen::KernelSpec reduce_gradient_spec(const TargetDevice& device, const PassShape& pass,
+                                         const GemmChoice& choice);
+/// The kernel that adds the partial sums of a split reduction of the other ops.
 codegen::KernelSpec reduce_spec(const TargetDevice& device, const PassShape& pass);
 /// The kernel that gathers rows for explicit_gemm.
 codegen::KernelSpec gather_spec(const TargetDevice& device, const PassShape& pass);

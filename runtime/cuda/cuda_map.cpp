@@ -111,10 +111,12 @@ CudaMap::~CudaMap() {
   }
   for (const auto& [key, layout] : layouts_) layout->ready.wait_quietly(release);
   for (const auto& [key, list] : pair_lists_) list->ready.wait_quietly(release);
+  for (const auto& [key, table] : part_tables_) table->ready.wait_quietly(release);
   for (const Use& use : uses_) use.event->wait_quietly(release);
   // Everything that holds device memory or an event dies here, while the context is current.
   inverse_.reset();
   uses_.clear();
+  part_tables_.clear();
   pair_lists_.clear();
   layouts_.clear();
   orders_ = {};

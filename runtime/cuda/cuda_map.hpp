@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "core/backend.hpp"
@@ -35,6 +36,9 @@ class CudaMap : public MapData {
 
   /// The pair list with this key, likewise: what layouts are to forward and grad_input, for grad_weight.
   const PairList& pair_list(const PairKey& key, Stream stream) const;
+
+  /// How `parts` are shared by the groups of the list with this key, likewise.
+  const PartTable& part_table(const PairKey& key, int parts, Stream stream) const;
 
   /// The map that grad_input gathers by: inverse[m, v] = n where indices[n, v] = m, built on `stream` if it
   /// is the first time. For odd extents it is this map itself with its offsets the other way round:
@@ -91,6 +95,7 @@ class CudaMap : public MapData {
   mutable std::array<std::shared_ptr<const RowOrder>, 2> orders_;  // natural, Gray
   mutable std::map<LayoutKey, std::shared_ptr<const TileLayout>> layouts_;
   mutable std::map<PairKey, std::shared_ptr<const PairList>> pair_lists_;
+  mutable std::map<std::pair<PairKey, int>, std::shared_ptr<const PartTable>> part_tables_;
   mutable std::unique_ptr<const CudaMap> inverse_;  // reads counters_ of this map
   mutable std::optional<std::int64_t> repeated_rows_;
   mutable std::vector<Use> uses_;

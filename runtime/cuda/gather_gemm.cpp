@@ -73,7 +73,7 @@ void run_split(const GatherGemm& gemm, const Kernel& kernel, const TileLayout& l
                                             .live_rows = gemm.map.live_rows(),
                                             .rows = run.rows(),
                                             .splits = splits,
-                                            .accumulate = 0};
+                                            .unused = 0};
   const std::int64_t vector = reduce.spec().output_vector_bytes / run.element_bytes();
   reduce.launch(grid_stride_blocks(run.device(), reduce, ceil_div(outputs, vector)), 1, parameters,
                 run.stream);

@@ -11,22 +11,27 @@ namespace flexgemm::detail {
 
 namespace {
 
-/// Where the products' sums go.
+/// Where the products' sums go, and how they are cut.
 struct Sums {
   void* target;
   bool accumulate;
+  const PartTable* parts = nullptr;  // none: one part a group, in the gradient's own places
+  std::int64_t part_count = 0;       // with `parts`
 };
 
 void launch_products(const PassRun& run, const Kernel& kernel, const PairList& list, const void* feats,
                      const void* grad_out, const Sums& sums) {
+  const bool split = sums.parts != nullptr;
   const GradWeightParameters parameters{.feats = feats,
                                         .grad_out = grad_out,
                                         .output = sums.target,
                                         .group_begin = list.group_begin.data(),
                                         .pairs = list.pairs.data(),
-                                        .splits = run.choice.splits,
-                                        .accumulate = sums.accumulate ? 1 : 0};
-  kernel.launch(kernel.shape().blocks, run.choice.splits, parameters, run.stream);
+                                        .part_group = split ? sums.parts->group.data() : nullptr,
+                                        .part_begin = split ? sums.parts->begin.data() : nullptr,
+                                        .accumulate = sums.accumulate ? 1 : 0,
+                                        .unused = 0};
+  kernel.launch(kernel.shape().tiles, split ? sums.part_count : list.groups, parameters, run.stream);
 }
 
 /// Rows of a chunk of explicit_gemm: whole K tiles.
@@ -35,6 +40,8 @@ std::int64_t chunk_rows(const PassRun& run) {
   const std::int64_t row_bytes = run.volume() * run.pass.conv->in_channels * run.element_bytes();
   return std::min(std::max(explicit_workspace_bytes / row_bytes / unit, std::int64_t{1}) * unit, run.rows());
 }
+
+PairKey chunk_key(std::int64_t rows) { return {.kind = PairKind::identity, .offsets = 1, .rows = rows}; }
 
 /// Gathers the neighbors of a chunk of rows, then multiplies it by the chunk of grad_out, chunk after chunk.
 void run_explicit(const PassRun& run, const Kernel& kernel, const Sums& sums) {
@@ -53,57 +60,71 @@ void run_explicit(const PassRun& run, const Kernel& kernel, const Sums& sums) {
                                           .rows = rows};
     gather.launch(grid_stride_blocks(run.device(), gather, rows * vectors_per_row), 1, parameters,
                   run.stream);
-    const PairList& list =
-        pass.map->pair_list({.kind = PairKind::identity, .offsets = 1, .rows = rows}, run.stream);
+    const PairList& list = pass.map->pair_list(chunk_key(rows), run.stream);
     const auto* grad_out =
         static_cast<const std::byte*>(pass.grad_out) + first * pass.conv->out_channels * run.element_bytes();
     launch_products(run, kernel, list, gathered.data(), grad_out,
-                    {sums.target, sums.accumulate || first != 0});
+                    {.target = sums.target, .accumulate = sums.accumulate || first != 0});
   }
 }
 
-void run_products(const PassRun& run, const Sums& sums) {
-  const Kernel& kernel = run.kernels.get(run.choice.spec);
+PairKey list_key(const PassRun& run) {
   const Algorithm algorithm = run.choice.algorithm;
-  if (algorithm == Algorithm::explicit_gemm) return run_explicit(run, kernel, sums);
   const bool every = algorithm == Algorithm::implicit_gemm || algorithm == Algorithm::implicit_gemm_splitk;
-  const PairList& list = run.pass.map->pair_list({.kind = every ? PairKind::every : PairKind::valid,
-                                                  .offsets = kernel.spec().offsets,
-                                                  .rows = run.rows()},
-                                                 run.stream);
+  return {.kind = every ? PairKind::every : PairKind::valid,
+          .offsets = run.choice.spec.offsets,
+          .rows = run.rows()};
+}
+
+void run_products(const PassRun& run, const Kernel& kernel, const Sums& sums) {
+  if (run.choice.algorithm == Algorithm::explicit_gemm) return run_explicit(run, kernel, sums);
+  const PairList& list = run.pass.map->pair_list(list_key(run), run.stream);
   launch_products(run, kernel, list, run.pass.feats, run.pass.grad_out, sums);
 }
 
 /// Adds the partial sums in their order, converts, and adds to what the gradient holds, if asked to.
-void reduce(const PassRun& run, const DeviceArray<float>& partials) {
+void reduce(const PassRun& run, const DeviceArray<float>& partials, const PartTable& parts) {
   const GemmPass& pass = run.pass;
-  const Kernel& kernel = run.kernels.get(reduce_spec(target_of(run.device()), shape_of(pass)));
-  const std::int64_t rows = pass.conv->out_channels * run.volume();
-  const ReducePartialsParameters parameters{.partials = partials.data(),
-                                            .bias = nullptr,
+  const Kernel& kernel =
+      run.kernels.get(reduce_gradient_spec(target_of(run.device()), shape_of(pass), run.choice));
+  const ReduceGradientParameters parameters{.partials = partials.data(),
+                                            .part_begin = parts.begin.data(),
                                             .output = pass.output,
-                                            .rows = rows,
-                                            .splits = run.choice.splits,
-                                            .accumulate = pass.accumulate ? 1 : 0};
-  const std::int64_t vectors = rows * pass.conv->in_channels *
-                               static_cast<std::int64_t>(size_of(pass.output_dtype)) /
-                               kernel.spec().output_vector_bytes;
-  kernel.launch(grid_stride_blocks(run.device(), kernel, vectors), 1, parameters, run.stream);
+                                            .accumulate = pass.accumulate ? 1 : 0,
+                                            .unused = 0};
+  const std::int64_t bytes = pass.conv->out_channels * run.volume() * pass.conv->in_channels *
+                             static_cast<std::int64_t>(size_of(pass.output_dtype));
+  kernel.launch(grid_stride_blocks(run.device(), kernel, bytes / kernel.spec().output_vector_bytes), 1,
+                parameters, run.stream);
 }
 
 }  // namespace
 
 void run_grad_weight(const PassRun& run) {
   const GemmPass& pass = run.pass;
-  if (!needs_reduction(shape_of(pass), run.choice)) return run_products(run, {pass.output, pass.accumulate});
+  const Kernel& kernel = run.kernels.get(run.choice.spec);
+  if (!needs_reduction(shape_of(pass), run.choice)) {
+    return run_products(run, kernel, {.target = pass.output, .accumulate = pass.accumulate});
+  }
   if (run.choice.spec.output != codegen::OutputType::partial) {
     fail(ErrorCode::internal, "the kernel {} cannot write a gradient in {}",
          codegen::to_string(run.choice.spec), name(pass.output_dtype));
   }
-  const std::int64_t elements = run.volume() * pass.conv->in_channels * pass.conv->out_channels;
-  const DeviceArray<float> partials(run.memory(), elements * run.choice.splits, run.stream);
-  run_products(run, {partials.data(), false});
-  reduce(run, partials);
+  // explicit_gemm adds up its chunks in the places of the gradient: one part of one group.
+  const bool dense = run.choice.algorithm == Algorithm::explicit_gemm;
+  const int count =
+      codegen::gradient_parts(run.choice.spec, run.choice.splits, run.device().properties().multiprocessors);
+  const PairKey key = dense ? chunk_key(chunk_rows(run)) : list_key(run);
+  const PartTable& parts = pass.map->part_table(key, count, run.stream);
+  const std::int64_t channels = pass.conv->in_channels * pass.conv->out_channels;
+  const std::int64_t elements = dense ? run.volume() * channels : count * kernel.spec().offsets * channels;
+  const DeviceArray<float> partials(run.memory(), elements, run.stream);
+  run_products(run, kernel,
+               {.target = partials.data(),
+                .accumulate = false,
+                .parts = dense ? nullptr : &parts,
+                .part_count = count});
+  reduce(run, partials, parts);
 }
 
 }  // namespace flexgemm::detail

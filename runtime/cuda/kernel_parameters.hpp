@@ -54,7 +54,7 @@ struct ReducePartialsParameters {
   const std::int32_t* live_rows = nullptr;
   std::int64_t rows;
   std::int32_t splits;
-  std::int32_t accumulate;
+  std::int32_t unused;
 };
 static_assert(sizeof(ReducePartialsParameters) == 72);
 static_assert(offsetof(ReducePartialsParameters, residual) == 24);
@@ -76,11 +76,24 @@ struct GradWeightParameters {
   void* output;
   const std::int64_t* group_begin;
   const std::int32_t* pairs;
-  std::int32_t splits;
+  const std::int32_t* part_group;
+  const std::int32_t* part_begin;
   std::int32_t accumulate;
+  std::int32_t unused;
 };
-static_assert(sizeof(GradWeightParameters) == 48);
+static_assert(sizeof(GradWeightParameters) == 64);
 static_assert(offsetof(GradWeightParameters, group_begin) == 24);
-static_assert(offsetof(GradWeightParameters, splits) == 40);
+static_assert(offsetof(GradWeightParameters, part_begin) == 48);
+static_assert(offsetof(GradWeightParameters, accumulate) == 56);
+
+struct ReduceGradientParameters {
+  const float* partials;
+  const std::int32_t* part_begin;
+  void* output;
+  std::int32_t accumulate;
+  std::int32_t unused;
+};
+static_assert(sizeof(ReduceGradientParameters) == 32);
+static_assert(offsetof(ReduceGradientParameters, output) == 16);
 
 }  // namespace flexgemm::detail

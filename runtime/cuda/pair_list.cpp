@@ -78,6 +78,40 @@ std::shared_ptr<const PairList> build_pair_list(const LayoutSource& source, cons
   return list;
 }
 
+std::shared_ptr<const PartTable> build_part_table(const CudaDevice& device, const PairList& list, int parts,
+                                                  Stream stream) {
+  if (parts < list.groups) {
+    fail(ErrorCode::internal, "{} parts were asked for; {} groups of offsets need one each", parts,
+         list.groups);
+  }
+  auto table = std::make_shared<PartTable>();
+  table->begin = DeviceArray<std::int32_t>(device.memory(), list.groups + 1, stream);
+  table->group = DeviceArray<std::int32_t>(device.memory(), parts, stream);
+  share_parts(list.group_begin.data(), list.groups, parts, table->begin.data(), table->group.data(),
+              stream.handle());
+  table->ready.record(stream.handle());
+  table->begin.free_on(device.release_stream());
+  table->group.free_on(device.release_stream());
+  return table;
+}
+
+const PartTable& CudaMap::part_table(const PairKey& key, int parts, Stream stream) const {
+  const PairList& list = pair_list(key, stream);
+  const std::lock_guard lock(mutex_);
+  auto found = part_tables_.find({key, parts});
+  if (found == part_tables_.end()) {
+    try {
+      found =
+          part_tables_.emplace(std::pair(key, parts), build_part_table(*device_, list, parts, stream)).first;
+    } catch (...) {  // nobody would remember that work on the stream still reads the list
+      driver().cuStreamSynchronize(stream.handle());
+      throw;
+    }
+  }
+  found->second->ready.wait(stream.handle());
+  return *found->second;
+}
+
 const PairList& CudaMap::pair_list(const PairKey& key, Stream stream) const {
   const std::lock_guard lock(mutex_);
   auto found = pair_lists_.find(key);

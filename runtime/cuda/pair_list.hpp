@@ -36,6 +36,17 @@ struct PairList {
   Event ready;
 };
 
+/// How the parts of a split are shared by the groups of a list: by the lengths of their lists, at least one
+/// each. Immutable once built.
+struct PartTable {
+  DeviceArray<std::int32_t> begin;  // [groups + 1] first part of a group
+  DeviceArray<std::int32_t> group;  // [parts]
+  Event ready;
+};
+
+std::shared_ptr<const PartTable> build_part_table(const CudaDevice& device, const PairList& list, int parts,
+                                                  Stream stream);
+
 /// Builds a list on `stream`. The valid kind waits for the stream once, to learn the number of pairs.
 std::shared_ptr<const PairList> build_pair_list(const LayoutSource& source, const PairKey& key,
                                                 Stream stream);

@@ -2,6 +2,7 @@
 
 #include "config.cuh"
 #include "epilogue/finish.cuh"
+#include "load/transposed_pairs.cuh"
 
 namespace flexgemm {
 
@@ -19,50 +20,69 @@ struct StoreGradient {
   static_assert(Config::kInChannels % kElements == 0, "an output vector must not cross two offsets");
   static_assert(Config::kColumnTile % kElements == 0, "an output vector must not cross two segments");
 
-  /// `shared` has kBytes that no other warp uses any more; `add` says whether `output` holds sums already.
+  /// Where the block's first column of output channel 0 goes.
+  struct Target {
+    Output* output;
+    long long pitch;  // elements between output channels
+    bool add;         // whether it holds sums already
+  };
+
+  /// `shared` has kBytes that no other warp uses any more; `offsets` of the block's offsets exist.
   __device__ __forceinline__ static void run(const Accumulator& accumulator, unsigned char* shared,
-                                             Output* output, bool add, int first_row, int first_offset,
+                                             const Target& target, int first_row, int offsets,
                                              int first_channel, int warp_row, int warp_column) {
-    const int lane = threadIdx.x % 32;
     float* staging =
         reinterpret_cast<float*>(shared) + (warp_row * Config::kWarpsN + warp_column) * 16 * kPitch;
 #pragma unroll
     for (int slice = 0; slice < Accumulator::kSlices; ++slice) {
       accumulator.store_slice(slice, staging, kPitch);
       __syncwarp();
-      const int slice_row = first_row + Accumulator::slice_row(warp_row, slice);
-      store(staging, output, add, slice_row, first_offset, first_channel, warp_column * kWarpColumns, lane);
+      store(staging, target, first_row, Accumulator::slice_row(warp_row, slice), offsets, first_channel,
+            warp_column * kWarpColumns);
       __syncwarp();
     }
   }
 
  private:
-  __device__ __forceinline__ static void store(const float* staging, Output* output, bool add, int first_row,
-                                               int first_offset, int first_channel, int first_column,
-                                               int lane) {
+  /// tf32 operands of wgmma lie with their channels permuted, and so do the sums.
+  static constexpr bool kPermuted = Config::kMma == MmaPath::wgmma && sizeof(Storage) == 4;
+
+  template <int kCount>
+  __device__ __forceinline__ static void load_columns(float (&values)[kCount], const float* staging_row,
+                                                      int column) {
+    if constexpr (kPermuted) {
+#pragma unroll
+      for (int e = 0; e < kCount; ++e) values[e] = staging_row[row_of_channel(column + e)];
+    } else {
+      load_floats(values, staging_row + column);
+    }
+  }
+
+  __device__ __forceinline__ static void store(const float* staging, const Target& target, int first_row,
+                                               int slice_row, int offsets, int first_channel,
+                                               int first_column) {
     // A vector that would straddle two warps is stored element by element.
     constexpr int kStep = kWarpColumns % kElements == 0 ? kElements : 1;
     constexpr int kCount = kWarpColumns / kStep;
 #pragma unroll 4
-    for (int i = lane; i < 16 * kCount; i += 32) {
-      const int row = first_row + i / kCount;
+    for (int i = static_cast<int>(threadIdx.x) % 32; i < 16 * kCount; i += 32) {
+      const int tile_row = slice_row + i / kCount;
+      const int row = first_row + (kPermuted ? channel_of_row(tile_row) : tile_row);
       const int column = first_column + i % kCount * kStep;
-      const int offset = first_offset + column / Config::kColumnTile;
-      const int channel = first_channel + column % Config::kColumnTile;
-      if (row >= Config::kOutChannels || column >= Config::kOffsets * Config::kColumnTile ||
-          offset >= Config::kVolume || channel >= Config::kInChannels)
+      const int offset = column / Config::kColumnTile;
+      const int channel = column % Config::kColumnTile;
+      if (row >= Config::kOutChannels || offset >= offsets || first_channel + channel >= Config::kInChannels)
         continue;
       float values[kStep];
-      load_floats(values, staging + i / kCount * kPitch + i % kCount * kStep);
-      Output* target =
-          output + (static_cast<long long>(row) * Config::kVolume + offset) * Config::kInChannels + channel;
-      if (add) {
+      load_columns(values, staging + i / kCount * kPitch, i % kCount * kStep);
+      Output* output = target.output + row * target.pitch + offset * Config::kInChannels + channel;
+      if (target.add) {
         float held[kStep];
-        load_converted(held, target);
+        load_converted(held, output);
 #pragma unroll
         for (int e = 0; e < kStep; ++e) values[e] += held[e];
       }
-      store_converted(values, target);
+      store_converted(values, output);
     }
   }
 };

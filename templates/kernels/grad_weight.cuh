@@ -4,6 +4,7 @@
 #include "epilogue/store_gradient.cuh"
 #include "load/pair_ring.cuh"
 #include "load/pair_tile.cuh"
+#include "load/transposed_pairs.cuh"
 #include "mma/ffma_pairs.cuh"
 #include "mma/mma_sync_pairs.cuh"
 #include "mma/wgmma_pairs.cuh"
@@ -18,17 +19,22 @@ struct GradWeightTile : Config {
   static constexpr int kColumnTile = Config::kColumns;
 };
 
-template <class Config, class First, class Second, MmaPath kMma>
+template <class Config, class First, class Second, MmaPath kMma,
+          bool kTransposed = Config::kMma == MmaPath::wgmma && sizeof(typename Config::Storage) == 4>
 struct SelectPairs {
   using type = MmaSyncPairs<GradWeightTile<Config>, First, Second>;
 };
 template <class Config, class First, class Second>
-struct SelectPairs<Config, First, Second, MmaPath::ffma> {
+struct SelectPairs<Config, First, Second, MmaPath::ffma, false> {
   using type = FfmaPairs<GradWeightTile<Config>, First, Second>;
 };
 template <class Config, class First, class Second>
-struct SelectPairs<Config, First, Second, MmaPath::wgmma> {
+struct SelectPairs<Config, First, Second, MmaPath::wgmma, false> {
   using type = WgmmaPairs<GradWeightTile<Config>, First, Second>;
+};
+template <class Config, class First, class Second>
+struct SelectPairs<Config, First, Second, MmaPath::wgmma, true> {
+  using type = WgmmaTile<GradWeightTile<Config>>;
 };
 
 /// Weight gradients of kOffsets kernel offsets, kRowTile output channels and kColumnTile input channels of
@@ -50,8 +56,13 @@ struct GradWeight {
   using Epilogue = StoreGradient<Config, Accumulator>;
   using Output = typename Epilogue::Output;
 
-  static constexpr int kGradOutBytes = GradOutTile::Layout::kBytes;
-  static constexpr int kStageBytes = kGradOutBytes + FeatsTile::Layout::kBytes;
+  /// tf32 for wgmma is transposed on its way into shared memory.
+  static constexpr bool kTransposed = Config::kMma == MmaPath::wgmma && sizeof(Storage) == 4;
+  static constexpr int kGradOutBytes =
+      kTransposed ? Config::kRowTile * Config::kKTile * 4 : GradOutTile::Layout::kBytes;
+  static constexpr int kFeatsBytes =
+      kTransposed ? Config::kColumns * Config::kKTile * 4 : FeatsTile::Layout::kBytes;
+  static constexpr int kStageBytes = kGradOutBytes + kFeatsBytes;
   static constexpr int kPipelineBytes = Config::kStages * kStageBytes;
   // Shared memory: [stages of grad_out and feats tiles][pair ring]; the epilogue's staging reuses all of it.
   static constexpr int kSharedBytes =
@@ -70,25 +81,32 @@ struct GradWeight {
     constexpr int kColumnTiles = ceil_divide(Config::kInChannels, Config::kColumnTile);
     constexpr int kRowTiles = ceil_divide(Config::kOutChannels, Config::kRowTile);
     const int first_channel = blockIdx.x % kColumnTiles * Config::kColumnTile;
-    const int first_row = blockIdx.x / kColumnTiles % kRowTiles * Config::kRowTile;
-    const int group = blockIdx.x / kColumnTiles / kRowTiles;
-    const int split = blockIdx.y;
+    const int first_row = blockIdx.x / kColumnTiles * Config::kRowTile;
     const int warp = threadIdx.x / 32;
     const int warp_row = Accumulator::warp_row(warp);
     const int warp_column = Accumulator::warp_column(warp);
 
+    const bool split = parameters.part_group != nullptr;
+    const int group = split ? __ldg(parameters.part_group + blockIdx.y) : static_cast<int>(blockIdx.y);
+    const int first_part = split ? __ldg(parameters.part_begin + group) : group;
+    const int parts = split ? __ldg(parameters.part_begin + group + 1) - first_part : 1;
     const long long first_block = __ldg(parameters.group_begin + group);
     const int blocks = static_cast<int>(__ldg(parameters.group_begin + group + 1) - first_block);
-    const long long tiles = blocks / Ring::kBlocks;
-    const int begin = static_cast<int>(tiles * split / parameters.splits);
-    const int end = static_cast<int>(tiles * (split + 1) / parameters.splits);
     const Ring ring{reinterpret_cast<int*>(shared + kPipelineBytes),
-                    parameters.pairs + first_block * (Ring::kRows * Ring::kBlockPairs)};
+                    parameters.pairs + first_block * (Ring::kRows * Ring::kBlockPairs),
+                    static_cast<int>(blockIdx.y) - first_part, parts};
+    const int end = ring.count(blocks / Ring::kBlocks);
+    // A part writes its group's offsets alone.
     Output* output = static_cast<Output*>(parameters.output);
-    if constexpr (Config::kPartialOutput) {
-      output += static_cast<long long>(split) * Config::kOutChannels * Config::kVolume * Config::kInChannels;
+    long long pitch = static_cast<long long>(Config::kVolume) * Config::kInChannels;
+    long long first_column = static_cast<long long>(group) * Config::kOffsets * Config::kInChannels;
+    if (split) {
+      pitch = Config::kOffsets * Config::kInChannels;
+      first_column = blockIdx.y * (Config::kOutChannels * pitch);
     }
-    int from = begin;
+    output += first_column + first_channel;
+    const int offsets = minimum(Config::kOffsets, Config::kVolume - group * Config::kOffsets);
+    int from = 0;
     do {
       const int to = minimum(end, from + kMostTiles);
       Accumulator accumulator;
@@ -96,15 +114,17 @@ struct GradWeight {
         const Operands operands{static_cast<const Storage*>(parameters.grad_out),
                                 static_cast<const Storage*>(parameters.feats), ring, first_row,
                                 first_channel};
-        if constexpr (Config::kAsyncCopy) {
+        if constexpr (kTransposed) {
+          run_transposed(accumulator, shared, operands, from, to, warp_row, warp_column);
+        } else if constexpr (Config::kAsyncCopy) {
           run_async(accumulator, shared, operands, from, to, warp_row, warp_column);
         } else {
           run_registers(accumulator, shared, operands, from, to, warp_row, warp_column);
         }
         __syncthreads();  // the epilogue reuses the stages
       }
-      Epilogue::run(accumulator, shared, output, parameters.accumulate != 0 || from != begin, first_row,
-                    group * Config::kOffsets, first_channel, warp_row, warp_column);
+      Epilogue::run(accumulator, shared, {output, pitch, parameters.accumulate != 0 || from != 0}, first_row,
+                    offsets, first_channel, warp_row, warp_column);
       if (to < end) __syncthreads();  // and the stages the epilogue's memory
       from = to;
     } while (from < end);
@@ -157,6 +177,49 @@ struct GradWeight {
     }
     accumulator.finish();
     copy_wait<0>();
+  }
+
+  /// Loads of the next tile but one are under way while the latest products are; the next tile waits in
+  /// shared memory.
+  __device__ __forceinline__ static void run_transposed(Accumulator& accumulator, unsigned char* shared,
+                                                        const Operands& operands, int begin, int end,
+                                                        int warp_row, int warp_column) {
+    using GradOut = TransposedPairs<Config, 1, Config::kRowTile, Config::kRowTile, 0, Config::kOutChannels>;
+    using Feats = TransposedPairs<Config, Config::kOffsets, Config::kColumnTile, Config::kColumns, 1,
+                                  Config::kInChannels>;
+    static_assert(Config::kStages == 3, "a tile is written while two may be read");
+    float4 grad_out[GradOut::kPasses];
+    float4 feats[Feats::kPasses];
+    const auto read = [&](int tile) {
+      const int* pairs = operands.ring.pairs(tile);
+      GradOut::read(grad_out, operands.grad_out, pairs, operands.first_row);
+      Feats::read(feats, operands.feats, pairs, operands.first_channel);
+    };
+    const auto write = [&](int tile) {
+      unsigned char* stage = shared + (tile - begin) % 3 * kStageBytes;
+      GradOut::write(stage, grad_out);
+      Feats::write(stage + kGradOutBytes, feats);
+    };
+    constexpr int kAhead = 4;  // tiles whose pairs are fetched before their products
+    for (int tile = begin; tile < minimum(begin + kAhead, end); ++tile) operands.ring.fetch(tile);
+    copy_commit();
+    copy_wait<0>();
+    __syncthreads();
+    read(begin);
+    write(begin);
+    if (begin + 1 < end) read(begin + 1);
+    for (int tile = begin; tile < end; ++tile) {
+      copy_wait<0>();
+      Accumulator::publish_copies();
+      __syncthreads();
+      const unsigned char* current = shared + (tile - begin) % 3 * kStageBytes;
+      accumulator.multiply(current, current + kGradOutBytes, warp_row, warp_column);
+      if (tile + 1 < end) write(tile + 1);
+      if (tile + 2 < end) read(tile + 2);
+      if (tile + kAhead < end) operands.ring.fetch(tile + kAhead);
+      copy_commit();
+    }
+    accumulator.finish();
   }
 
   __device__ __forceinline__ static void run_registers(Accumulator& accumulator, unsigned char* shared,

@@ -10,8 +10,7 @@ namespace flexgemm {
 template <class Config>
 __device__ __forceinline__ void reduce_partials(const ReducePartialsParameters& parameters) {
   using Storage = typename Config::Storage;
-  using Output = typename SelectType<Config::kPartialOutput, float, Storage>::type;
-  constexpr int kElements = Config::kOutputVectorBytes / static_cast<int>(sizeof(Output));
+  constexpr int kElements = Config::kOutputVectorBytes / static_cast<int>(sizeof(Storage));
   constexpr int kVectors = Config::kOutChannels / kElements;
   static_assert(Config::kOutChannels % kElements == 0, "a vector must not cross two rows");
   const long long live_rows = parameters.live_rows == nullptr ? parameters.rows : __ldg(parameters.live_rows);
@@ -19,9 +18,7 @@ __device__ __forceinline__ void reduce_partials(const ReducePartialsParameters& 
   const long long stride = static_cast<long long>(gridDim.x) * blockDim.x;
   const long long partial_stride = parameters.rows * Config::kOutChannels;
   for (long long i = static_cast<long long>(blockIdx.x) * blockDim.x + threadIdx.x; i < count; i += stride) {
-    Output* output = static_cast<Output*>(parameters.output) + i * kElements;
     float sums[kElements] = {};
-    if (parameters.accumulate != 0) load_converted(sums, output);
     const float* partial = parameters.partials + i * kElements;
     for (int split = 0; split < parameters.splits; ++split, partial += partial_stride) {
       float loaded[kElements];
@@ -31,7 +28,7 @@ __device__ __forceinline__ void reduce_partials(const ReducePartialsParameters& 
     }
     const int channel = static_cast<int>(i % kVectors) * kElements;
     finish<Config>(sums, parameters, i / kVectors, channel);
-    store_converted(sums, output);
+    store_converted(sums, static_cast<Storage*>(parameters.output) + i * kElements);
   }
 }
 

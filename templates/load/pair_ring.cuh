@@ -19,12 +19,28 @@ struct PairRing {
   static constexpr int kBytes = kSlots * kTileInts * 4;
   static_assert(Config::kKTile % kBlockPairs == 0, "a K tile is whole blocks of pairs");
 
+  /// Tiles that a part takes in a row before it skips those of the other parts: so all parts of all groups
+  /// move through the rows together, and what one gathers the others find in L2.
+  static constexpr int kRun = 4;
+
   int* slots;         // [kSlots, kTileInts] in shared memory
   const int* source;  // the group's first tile in global memory
+  int part;           // of the group's `parts`
+  int parts;
 
-  /// Starts the copy of a tile's pairs. The caller commits and synchronizes.
+  /// Tiles of this part out of the `tiles` of the group.
+  __device__ __forceinline__ int count(int tiles) const {
+    const int runs = (tiles + kRun - 1) / kRun;
+    if (runs <= part) return 0;
+    const int own = (runs - part + parts - 1) / parts;
+    const bool has_last = (runs - 1) % parts == part;
+    return own * kRun - (has_last ? runs * kRun - tiles : 0);
+  }
+
+  /// Starts the copy of the pairs of this part's tile number `tile`. The caller commits and synchronizes.
   __device__ __forceinline__ void fetch(int tile) const {
-    const int* from = source + static_cast<long long>(tile) * kTileInts;
+    const long long in_group = (static_cast<long long>(tile / kRun) * parts + part) * kRun + tile % kRun;
+    const int* from = source + in_group * kTileInts;
     int* to = slots + tile % kSlots * kTileInts;
     for (int i = threadIdx.x; i < kTileInts / 4; i += Config::kThreads) {
       if constexpr (Config::kAsyncCopy) {

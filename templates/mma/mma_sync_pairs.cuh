@@ -10,11 +10,14 @@ template <class Config, class FirstLayout, class SecondLayout>
 struct MmaSyncPairs : MmaSync<Config> {
   using Base = MmaSync<Config>;
   static constexpr int kFragmentPairs = sizeof(typename Config::Storage) == 2 ? 16 : 8;
+  // Single elements, as tf32 is loaded, leave ptxas too few registers to load far ahead.
+  static constexpr int kUnrolled =
+      sizeof(typename Config::Storage) == 2 ? Config::kKTile / kFragmentPairs : 1;
 
   /// Adds the product of a [kKTile, row_tile] and a [kKTile, column_tile] tile over the pairs.
   __device__ __forceinline__ void multiply(const unsigned char* first, const unsigned char* second,
                                            int warp_row, int warp_column) {
-#pragma unroll
+#pragma unroll kUnrolled
     for (int k = 0; k < Config::kKTile; k += kFragmentPairs) {
       unsigned a[Base::kRowFragments][4];
       unsigned b[Base::kColumnFragments / 2][4];

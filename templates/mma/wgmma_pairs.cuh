@@ -5,11 +5,17 @@
 
 namespace flexgemm {
 
+/// WgmmaTile's rules on K tiles are those of K-major operands.
+template <class Config>
+struct WgmmaPairsBase : Config {
+  static constexpr int kKTile = 128 / static_cast<int>(sizeof(typename Config::Storage));
+};
+
 /// WgmmaTile for operands that lie MN-major, [pair, channel], in blocks of 64 channels with the 128-byte
 /// swizzle (load/pair_tile.cuh): 16-bit types, which wgmma takes in either major.
 template <class Config, class FirstLayout, class SecondLayout>
-struct WgmmaPairs : WgmmaTile<Config> {
-  using Base = WgmmaTile<Config>;
+struct WgmmaPairs : WgmmaTile<WgmmaPairsBase<Config>> {
+  using Base = WgmmaTile<WgmmaPairsBase<Config>>;
 
   __device__ __forceinline__ void multiply(const unsigned char* first, const unsigned char* second,
                                            int warp_row, int warp_column) {

@@ -87,13 +87,13 @@ std::vector<std::string> coverage_of(const KernelSpec& spec, const std::set<std:
   std::vector<std::string> items{type + "/" + number(spec.row_tile) + "x" + number(columns_of(spec))};
   const std::string shape = shape_of(spec);
   if (tightest.is_reached(shape, spec)) items.push_back(shape);
-  const std::string path = code_path(spec);
-  if (default_paths.contains(path) && tightest.is_reached(path, spec)) items.push_back(path);
   const std::vector<std::string> factors = factors_of(spec);
-  if (spec.kind == KernelKind::grad_weight) {
+  if (spec.kind == KernelKind::grad_weight) {  // its loops are not unrolled over vectors: shapes decide
     for (const std::string& factor : factors) items.push_back(type + "/" + factor);
     return items;
   }
+  const std::string path = code_path(spec);
+  if (default_paths.contains(path) && tightest.is_reached(path, spec)) items.push_back(path);
   for (std::size_t i = 0; i < factors.size(); ++i) {
     for (std::size_t j = i + 1; j < factors.size(); ++j) {
       items.push_back(type + "/" + factors[i] + "/" + factors[j]);
@@ -137,9 +137,11 @@ std::vector<KernelSpec> elementwise_specs(const std::vector<RepresentativeProble
   std::vector<KernelSpec> specs;
   std::set<std::string> seen;
   for (const RepresentativeProblem& each : problems) {
-    std::vector<KernelSpec> helpers{gather_rows_spec(each.problem),
-                                    reduce_partials_spec(each.problem, each.output)};
-    if (each.problem.kind != KernelKind::grad_weight) {
+    std::vector<KernelSpec> helpers{gather_rows_spec(each.problem)};
+    if (each.problem.kind == KernelKind::grad_weight) {
+      helpers.push_back(reduce_gradient_spec(each.problem, (each.problem.volume + 1) / 2, each.output));
+    } else {
+      helpers.push_back(reduce_partials_spec(each.problem));
       helpers.push_back(transpose_weights_spec(each.problem, each.problem.weight_alignment));
     }
     for (const KernelSpec& spec : helpers) {

@@ -151,6 +151,7 @@ TEST_CASE("a problem without kernels is refused with its values") {
 TEST_CASE("a grad_weight block takes several offsets of few channels, and part of one of many") {
   GemmProblem problem = wide_problem();
   problem.kind = KernelKind::grad_weight;
+  problem.in_channels = 1024;
   for (const KernelSpec& spec : gemm_candidates(problem, OutputType::partial)) CHECK(spec.offsets == 1);
   problem.in_channels = 3;
   problem.out_channels = 16;
@@ -166,8 +167,11 @@ TEST_CASE("grad_weight is split until the device is full, and not where it is fu
   problem.kind = KernelKind::grad_weight;
   problem.in_channels = problem.out_channels = 64;
   const KernelSpec narrow = default_gemm(problem, OutputType::partial);
-  CHECK(launch_shape(narrow).blocks * default_splits(problem, narrow) >= problem.multiprocessors * 9 / 10);
-  CHECK(default_splits(problem, narrow) <= 64);
+  const int parts = gradient_parts(narrow, default_splits(problem, narrow), problem.multiprocessors);
+  CHECK(launch_shape(narrow).tiles * parts >= problem.multiprocessors);
+  // Whole rounds of blocks: no last one that is nearly empty.
+  const std::int64_t slots = std::int64_t{problem.multiprocessors} * narrow.min_blocks;
+  CHECK(launch_shape(narrow).tiles * parts % slots == 0);
   problem.rows = 100;
   CHECK(default_splits(problem, narrow) == 1);
   problem.in_channels = problem.out_channels = 1024;

@@ -33,6 +33,7 @@ constexpr const char* golden_specs[] = {
     "grad_weight.f16.wgmma.ci256.co256.v27.g1.t128x256x64.s4.w8x1.b1.vec16.16.16.bias0.partial.sm_90a",
     "grad_weight.tf32.mma_sync.ci5.co17.v125.g12.t32x5x32.s3.w1x4.b1.vec4.4.4.bias0.storage.sm_86",
     "grad_weight.f32.ffma.ci3.co16.v27.g5.t16x3x32.s2.w1x2.b4.vec4.16.4.bias0.partial.sm_75",
+    "reduce_gradient.f16.ffma.ci48.co32.v27.g4.t1x1x1.s1.w8x1.b4.vec16.16.16.bias0.partial.sm_90a",
     "transpose_weights.bf16.ffma.ci24.co40.v8.t1x1x1.s1.w8x1.b4.vec16.16.16.bias0.storage.sm_120a",
 };
 

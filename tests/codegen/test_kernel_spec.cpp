@@ -44,7 +44,8 @@ TEST_CASE("every candidate's text reads back as the same spec, and no two specs 
     for (const auto& each : flexgemm::test::representative_problems(parse_architecture(architecture))) {
       std::vector<KernelSpec> all = gemm_candidates(each.problem, each.output);
       all.push_back(gather_rows_spec(each.problem));
-      all.push_back(reduce_partials_spec(each.problem, each.output));
+      all.push_back(reduce_partials_spec(each.problem));
+      all.push_back(reduce_gradient_spec(each.problem, (each.problem.volume + 1) / 2, each.output));
       all.push_back(transpose_weights_spec(each.problem, 16));
       for (const KernelSpec& spec : all) {
         if (!specs.insert(spec).second) continue;

@@ -40,7 +40,7 @@ TEST_CASE("a recorded launch finds its tensors where the call says, and keeps ev
   auto* out = static_cast<std::byte*>(recorder.address(Operand::out));
   const std::int32_t order = 0;
   const ReducePartialsParameters split{
-      .partials = nullptr, .bias = nullptr, .output = nullptr, .rows = 1, .splits = 2, .accumulate = 0};
+      .partials = nullptr, .bias = nullptr, .output = nullptr, .rows = 1, .splits = 2, .unused = 0};
   const ImplicitGemmParameters gemm{.feats = recorder.address(Operand::feats),
                                     .weight = recorder.address(Operand::weight),
                                     .bias = nullptr,

@@ -58,3 +58,43 @@ TEST_CASE("a choice with a bias keeps it for the kernel that finishes the rows")
   CHECK(kernels[0].bias == codegen::BiasType::none);
   CHECK(kernels[1].bias == codegen::BiasType::f32);
 }
+
+TEST_CASE("grad_input swaps the channels and transposes the weights by a kernel of its own") {
+  PassShape pass = layer(100000);
+  pass.op = Op::grad_input;
+  pass.out_channels = 32;
+  pass.second_alignment = 4;  // of the layer's weights; their transpose lies in the library's memory
+  const GemmChoice choice = choose_gemm(hopper, pass);
+  CHECK(choice.spec.in_channels == 32);
+  CHECK(choice.spec.out_channels == 64);
+  CHECK(choice.spec.weight_vector_bytes == 16);
+  const std::vector<codegen::KernelSpec> kernels = kernels_of(hopper, pass, choice);
+  REQUIRE(kernels.back().kind == KernelKind::transpose_weights);
+  CHECK(kernels.back().in_channels == 64);
+  CHECK(kernels.back().feats_vector_bytes == 4);
+}
+
+TEST_CASE("grad_weight is reduced where it is split, and where 16 bits would round a long sum") {
+  for (const Algorithm algorithm :
+       {Algorithm::explicit_gemm, Algorithm::implicit_gemm, Algorithm::implicit_gemm_splitk,
+        Algorithm::masked_implicit_gemm, Algorithm::masked_implicit_gemm_splitk}) {
+    for (const std::int64_t rows : {1000, 100000}) {
+      for (const DType written : {DType::f16, DType::f32}) {
+        CAPTURE(name(algorithm), rows, name(written));
+        PassShape pass = layer(rows, algorithm);
+        pass.op = Op::grad_weight;
+        pass.output_dtype = written;
+        const GemmChoice choice = choose_gemm(hopper, pass);
+        CHECK(choice.algorithm == algorithm);
+        CHECK(choice.spec.kind == KernelKind::grad_weight);
+        const bool split = algorithm == Algorithm::implicit_gemm_splitk ||
+                           algorithm == Algorithm::masked_implicit_gemm_splitk;
+        const bool rounds = written == DType::f16 && (rows > 65536 || algorithm == Algorithm::explicit_gemm);
+        CHECK(needs_reduction(pass, choice) == (split || rounds));
+        CHECK((choice.splits > 1) == split);
+        const std::vector<codegen::KernelSpec> kernels = kernels_of(hopper, pass, choice);
+        CHECK((kernels.back().kind == KernelKind::reduce_gradient) == (split || rounds));
+      }
+    }
+  }
+}
