@@ -1,5 +1,6 @@
 #pragma once
 
+#include <ctime>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -7,7 +8,12 @@
 #include <string>
 #include <vector>
 
+#include <sys/stat.h>
+
 #include <flexgemm/cache.hpp>
+
+#include "cache/files.hpp"
+#include "cache/tuning_file.hpp"
 
 namespace flexgemm::detail {
 
@@ -29,7 +35,8 @@ std::optional<double> tuning_distance(const TuningKey& asked, const TuningKey& s
 /// The key as one line of text, for logs: "forward f16 64 -> 64 v27 n2^17 ...".
 std::string to_string(const TuningKey& key);
 
-/// Now, in UTC, as TuningEntry::date has it.
+/// A time in UTC, as TuningEntry::date has it; and the present one.
+std::string utc_text(std::time_t time);
 std::string utc_now();
 
 /// Tuning results: those of this process, those on disk (`<cache>/tuning/<device>.json`), and those of kernel
@@ -51,10 +58,19 @@ class TuningStore {
   bool save(const TuningEntry& entry) noexcept;
 
  private:
-  using Entries = std::map<TuningKey, TuningEntry>;
+  struct File {
+    std::optional<struct stat> seen;  // when it was read
+    TuningEntries entries;
+  };
 
+  std::optional<OpenFolder> open_folder() const;
+  const TuningEntries& file_entries(const OpenFolder& folder, const std::string& name);
+
+  std::shared_ptr<const CacheFolder> folder_;
+  std::vector<std::shared_ptr<const KernelPack>> packs_;
   std::mutex mutex_;
-  Entries own_;
+  TuningEntries own_;
+  std::map<std::string, File> files_;
 };
 
 }  // namespace flexgemm::detail

@@ -12,10 +12,12 @@
 
 namespace flexgemm::detail {
 
-CudaBackend::CudaBackend(std::shared_ptr<const CudaDevice> device, const ContextOptions& options)
+CudaBackend::CudaBackend(std::shared_ptr<const CudaDevice> device, const ContextOptions& options,
+                         const Stores& stores)
     : device_(std::move(device)),
-      kernels_(*device_),
-      choices_(kernels_, std::make_shared<TuningStore>(), options.tuning) {}
+      kernels_(*device_, stores.kernels),
+      tuning_store_(stores.tuning),
+      choices_(kernels_, stores.tuning, options.tuning) {}
 
 std::shared_ptr<const MapData> CudaBackend::submanifold_map(const MapArguments& arguments, Stream stream) {
   const ContextScope scope(*device_);
@@ -110,7 +112,8 @@ void CudaBackend::synchronize(Stream stream) {
 }
 
 std::shared_ptr<Backend> open_cuda_backend(int ordinal, const ContextOptions& options) {
-  return std::make_shared<CudaBackend>(std::make_shared<const CudaDevice>(ordinal, options), options);
+  return std::make_shared<CudaBackend>(std::make_shared<const CudaDevice>(ordinal, options), options,
+                                       open_stores(options));
 }
 
 }  // namespace flexgemm::detail

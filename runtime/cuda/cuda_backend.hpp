@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 
+#include "cache/stores.hpp"
 #include "core/backend.hpp"
 #include "cuda/cuda_device.hpp"
 #include "cuda/cuda_map.hpp"
@@ -16,7 +17,7 @@ namespace flexgemm::detail {
 /// restores the caller's.
 class CudaBackend final : public Backend {
  public:
-  CudaBackend(std::shared_ptr<const CudaDevice> device, const ContextOptions& options);
+  CudaBackend(std::shared_ptr<const CudaDevice> device, const ContextOptions& options, const Stores& stores);
 
   Device device() const noexcept override { return Device::cuda(device_->ordinal()); }
   const void* address_space() const noexcept override { return device_->context(); }
@@ -44,6 +45,7 @@ class CudaBackend final : public Backend {
   /// What the tuner, tests and benchmarks build on.
   const CudaDevice& cuda_device() const noexcept { return *device_; }
   KernelCache& kernels() noexcept { return kernels_; }
+  TuningStore& tuning_store() noexcept { return *tuning_store_; }
 
  private:
   /// Chooses and runs; the device's context must be current.
@@ -51,6 +53,7 @@ class CudaBackend final : public Backend {
 
   std::shared_ptr<const CudaDevice> device_;
   KernelCache kernels_;
+  std::shared_ptr<TuningStore> tuning_store_;
   PassChoices choices_;
 };
 

@@ -55,7 +55,7 @@ struct CacheOptions {
   bool enabled = true;
   /// Empty: $FLEXGEMM_CACHE_DIR, else $XDG_CACHE_HOME/flexgemm, else ~/.cache/flexgemm. Made if it is absent,
   /// readable by the user alone. A folder that others may write to is not used.
-  std::filesystem::path folder;
+  std::filesystem::path folder{};
   /// Bytes of kernels from which those are removed that have not been used for the longest time; 0:
   /// $FLEXGEMM_CACHE_LIMIT_MIB, else 1 GiB.
   std::uint64_t limit_bytes = 0;

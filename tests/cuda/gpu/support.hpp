@@ -19,7 +19,7 @@ namespace flexgemm::cuda_test {
 inline std::shared_ptr<detail::CudaBackend> open_gpu(Allocator* allocator = nullptr) {
   if (cuda_device_count() == 0) SKIP("no GPU: " << detail::driver_problem());
   return std::dynamic_pointer_cast<detail::CudaBackend>(
-      detail::open_cuda_backend(0, {.threads = 0, .allocator = allocator}));
+      detail::open_cuda_backend(0, {.allocator = allocator, .cache = {.enabled = false}}));
 }
 
 /// Host values in device memory.

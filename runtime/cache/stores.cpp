@@ -1,0 +1,37 @@
+#include "cache/stores.hpp"
+
+#include <utility>
+#include <vector>
+
+#include "cache/cache_folder.hpp"
+#include "cache/disk_kernel_store.hpp"
+#include "cache/kernel_pack.hpp"
+#include "core/log.hpp"
+
+namespace flexgemm::detail {
+
+Stores open_stores(const ContextOptions& options) {
+  Stores stores;
+  std::vector<std::shared_ptr<const KernelPack>> packs;
+  for (const std::filesystem::path& path : options.kernel_packs) {
+    if (auto pack = KernelPack::open(path)) {
+      log(1, "kernel pack {}: {} kernels, {} tuning results", path.string(), (*pack)->kernel_hashes().size(),
+          (*pack)->tuning().size());
+      packs.push_back(*pack);
+    } else {
+      report_once(pack.problem());
+    }
+  }
+  std::shared_ptr<const CacheFolder> folder;
+  if (auto located = CacheFolder::locate(options.cache)) {
+    folder = *located;
+    stores.kernels = std::make_shared<DiskKernelStore>(folder);
+  } else {
+    report_once(located.problem());
+  }
+  if (!packs.empty()) stores.kernels = std::make_shared<PackedKernelStore>(packs, std::move(stores.kernels));
+  stores.tuning = std::make_shared<TuningStore>(folder, std::move(packs));
+  return stores;
+}
+
+}  // namespace flexgemm::detail
