@@ -133,9 +133,16 @@ Outcome<OpenFolder> open_checked(int parent, const std::string& name, const fs::
   if (!folder.descriptor) {
     const int error = errno;
     struct stat status {};
+    const bool is_link =
+        ::fstatat(parent, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(status.st_mode);
+    if (error == ENOENT && is_link) {
+      return CacheFinding{
+          Kind::unreadable, path,
+          fmt::format("{} is a symbolic link to a folder that does not exist.", path.string()),
+          "The run goes on without it. Make that folder, or remove the link."};
+    }
     if (error == ENOENT) return absent_folder(path);
-    if ((error == ENOTDIR || error == ELOOP) &&
-        ::fstatat(parent, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(status.st_mode)) {
+    if ((error == ENOTDIR || error == ELOOP) && is_link) {
       return CacheFinding{
           Kind::untrusted, path,
           fmt::format("{} is a symbolic link; links in a cache are not followed.", path.string()),

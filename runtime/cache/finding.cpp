@@ -52,8 +52,10 @@ void report_once(const CacheFinding& finding) noexcept {
     static std::mutex mutex;
     static std::set<std::string> reported;
     std::string text = sentences(finding);
-    const std::lock_guard lock(mutex);
-    if (reported.size() >= most_reports || !reported.insert(text).second) return;
+    {
+      const std::lock_guard lock(mutex);
+      if (reported.size() >= most_reports || !reported.insert(text).second) return;
+    }
     log(1, "cache: {}", text);
   } catch (...) {  // a log line is never worth failing for
   }

@@ -460,7 +460,10 @@ TEST_CASE("a link that points nowhere, a file and a pipe in place of a folder or
   const fs::path file = folder.outer.path() / "file";
   write_file(file, {'x'});
   give_to(folder.outer.path(), folder.user);
-  CHECK(in_child([&] { return persistence(link) == none; }, folder.user).status == 0);
+  const ChildResult nowhere = in_child([&] { return persistence(link) == none; }, folder.user);
+  CHECK(nowhere.status == 0);
+  CHECK_THAT(nowhere.log,
+             ContainsSubstring(link.string() + " is a symbolic link to a folder that does not exist."));
   const ChildResult child = in_child([&] { return persistence(file) == none; }, folder.user);
   CHECK(child.status == 0);
   CHECK_THAT(child.log, ContainsSubstring(file.string() + " could not be opened: Not a directory."));
