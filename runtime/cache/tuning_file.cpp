@@ -27,6 +27,32 @@ Outcome<TuningEntries> kept_entries(const OpenFolder& tuning, const std::string&
   return entries;
 }
 
+/// Merges results into the files of their devices while it holds the lock. Returns how many were added or
+/// replaced.
+Outcome<std::int64_t> merge_files(const CacheFolder& cache, const OpenFolder& tuning,
+                                  const std::map<std::string, TuningEntries>& by_file,
+                                  Precedence precedence) {
+  const Outcome<FolderLock> lock = cache.lock();
+  if (!lock) return lock.problem();
+  std::int64_t changed = 0;
+  for (const auto& [name, given] : by_file) {
+    Outcome<TuningEntries> kept = kept_entries(tuning, name);
+    if (!kept) return kept.problem();
+    for (const auto& [key, entry] : given) {
+      const auto found = kept->find(key);
+      const bool stays =
+          found != kept->end() && precedence == Precedence::newer && entry.date <= found->second.date;
+      if (stays) continue;
+      kept->insert_or_assign(key, entry);
+      ++changed;
+    }
+    auto file = TemporaryFile::write(tuning, name, encode_tuning(*kept));
+    if (!file) return file.problem();
+    if (auto finding = file->publish()) return *finding;
+  }
+  return changed;
+}
+
 }  // namespace
 
 Outcome<std::optional<TuningEntries>> read_tuning(const OpenFolder& tuning, const std::string& name) {
@@ -48,24 +74,9 @@ Outcome<std::int64_t> merge_tuning(const CacheFolder& cache, const TuningEntries
   const Outcome<OpenFolder> tuning = cache.open(tuning_folder, CacheFolder::Absent::make);
   if (!tuning) return tuning.problem();
   remove_left_overs(*tuning);
-  std::int64_t changed = 0;
-  const Outcome<FolderLock> lock = cache.lock();
-  if (!lock) return lock.problem();
-  for (const auto& [name, given] : by_file) {
-    Outcome<TuningEntries> kept = kept_entries(*tuning, name);
-    if (!kept) return kept.problem();
-    for (const auto& [key, entry] : given) {
-      const auto found = kept->find(key);
-      if (found != kept->end() && precedence == Precedence::newer && entry.date <= found->second.date)
-        continue;
-      kept->insert_or_assign(key, entry);
-      ++changed;
-    }
-    auto file = TemporaryFile::write(*tuning, name, encode_tuning(*kept));
-    if (!file) return file.problem();
-    if (auto finding = file->publish()) return *finding;
-  }
-  if (auto finding = flush_folder(*tuning)) return *finding;
+  const Outcome<std::int64_t> changed = merge_files(cache, *tuning, by_file, precedence);
+  if (!changed) return changed.problem();
+  if (auto finding = flush_folder(*tuning)) return *finding;  // others need not wait for that
   return changed;
 }
 

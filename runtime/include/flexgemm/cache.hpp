@@ -165,7 +165,7 @@ FLEXGEMM_API CacheChange merge_cache(const std::filesystem::path& source, const 
 
 /// Which entries go into a pack.
 struct PackFilter {
-  std::vector<std::string> architectures;  ///< such as "sm_90a"; empty: all
+  std::vector<std::string> architectures{};  ///< such as "sm_90a"; empty: all
   bool kernels = true;
   bool tuning = true;
   bool outdated = false;  ///< also entries of older templates
