@@ -42,6 +42,7 @@ Examples
   flexgemm-run lidar:1 --channels 32,64,64 --verify
   flexgemm-run scan.npz --voxel-size 0.1 --range=-80,-80,-2,80,80,6 --channels 32,32 --verify --json
   flexgemm-run frame.bin --columns 4 --voxel-size 0.05,0.05,0.1 --range=0,-40,-3,70.4,40,1 --dtype f16
+  flexgemm-run lidar:1 --device cuda:0 --dtype f16 --kernel-pack net.pack
   flexgemm-run cloud.pcd --kernel 3,3,1 --device cuda:0 --repeat 20 --out features
 
 Exit codes
@@ -89,6 +90,10 @@ void declare_options(CLI::App& app, RunOptions& options, Texts& texts) {
   add("--repeat", texts.repeat, "timed runs of the map and of each layer", "N");
   app.add_flag("--verify", options.verify, "check the map and every layer against a float64 reference");
   app.add_flag("--json", options.json, "print one JSON object instead of the table");
+  app.add_option("--kernel-pack", options.kernel_packs,
+                 "take compiled kernels from this pack; may be repeated")
+      ->type_name("FILE")
+      ->allow_extra_args(false);
   app.add_option("--out", options.out, "write feats.npy (float32 [N, C]) and coords.npy (int32 [N, 4])")
       ->type_name("DIR");
 }

@@ -29,7 +29,8 @@ struct RunOptions {
   int repeat = 1;          ///< timed runs of the map and of each layer
   bool verify = false;
   bool json = false;
-  std::string out;  ///< folder for feats.npy and coords.npy; empty: none
+  std::vector<std::string> kernel_packs;  ///< files to take compiled kernels from
+  std::string out;                        ///< folder for feats.npy and coords.npy; empty: none
 };
 
 /// Either options to run with, or (for --help and --version) only a text to print.

@@ -22,7 +22,12 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 Context open_device(const RunOptions& options) {
-  const ContextOptions context_options{.threads = options.threads, .allocator = nullptr};
+  ContextOptions context_options;
+  context_options.threads = options.threads;
+  for (const std::string& pack : options.kernel_packs) {
+    verify_pack(pack);  // a context leaves a damaged one out with no more than a line in the log
+    context_options.kernel_packs.emplace_back(pack);
+  }
   if (options.device) return Context::open(*options.device, context_options);
   for (int ordinal = 0; ordinal < cuda_device_count(); ++ordinal) {
     try {

@@ -1,7 +1,12 @@
 #include <algorithm>
+#include <cerrno>
+#include <filesystem>
+#include <map>
 #include <set>
+#include <system_error>
 
 #include <CLI/CLI.hpp>
+#include <unistd.h>
 
 #include "common/failure.hpp"
 #include "common/parse_values.hpp"
@@ -48,10 +53,10 @@ class CompileCommand final : public Command {
   const char* notes() const override {
     return R"(
 Needs NVRTC and no GPU. For each layer and architecture the pack gets every kernel that a program may ask for when
-it runs the layer untuned: for the voxels of the description, half and twice as many, and forward with no bias, a
-float bias and one of the layer's type. Tensors are taken to be aligned to 16 bytes, as allocators make them. If a
-pack is at --out already, its kernels that are still current are kept and not compiled again: after Ctrl-C the same
-command goes on. Ship the pack and name it in ContextOptions::kernel_packs, or `flexgemm-tune unpack` it.
+it runs the layer untuned: from half to twice the voxels of the description and within 1.25x of its pairs; forward
+with no bias, a float bias and one of the layer's type; grad_weight in float and in the layer's type. Tensors are taken to be aligned to 16 bytes, as allocators make them. What
+an older pack at --out has is not compiled again if it is still current. After Ctrl-C, or when a kernel failed, what
+was compiled is in PACK.partial, from which the same command goes on. Ship the pack and name it in ContextOptions::kernel_packs, or `flexgemm-tune unpack` it.
 
 Examples
   flexgemm-tune compile --arch sm_80,sm_86,sm_89,sm_90a,sm_120a --net net.json --out net.pack
@@ -64,10 +69,11 @@ Examples
     if (out_.empty()) fail(ErrorCode::invalid_argument, "--out is empty; it takes the pack to write");
     collect_specs();
     if (list_) return print_list();
+    require_writable_place();
     keep_old_kernels();
     compile(jobs);
     const bool whole = failures_.empty() && interrupted() == 0;
-    if (whole || added_ > 0) builder_.write(out_);
+    save(whole);
     print_report(whole);
     return failures_.empty() ? cli::exit_ok : cli::exit_verification_failed;
   }
@@ -111,7 +117,10 @@ Examples
     return cli::exit_ok;
   }
 
+  void require_writable_place() const;
   void keep_old_kernels();
+  void save(bool whole) const;
+  std::string partial_file() const { return out_ + ".partial"; }
 
   void compile(int jobs) {
     std::vector<std::string> missing;
@@ -175,7 +184,7 @@ Examples
     }
     std::string text =
         table.text() + fmt::format("\n{}: {} kernels compiled, {} kept{}\n", out_, added_, kept_.size(),
-                                   whole ? "" : "; not complete: run the same command again");
+                                   whole ? "" : "; not complete, run the same command again");
     for (const auto& [spec, problem] : failures_) text += fmt::format("failed: {}: {}\n", spec, problem);
     cli::print(text);
   }
@@ -194,8 +203,48 @@ Examples
   PackBuilder builder_;
 };
 
+/// Asked before the work starts.
+void CompileCommand::require_writable_place() const {
+  const std::filesystem::path file = out_;
+  const std::filesystem::path folder = file.has_parent_path() ? file.parent_path() : ".";
+  errno = 0;
+  if (access(folder.c_str(), W_OK | X_OK) != 0) {
+    fail(ErrorCode::io, "{}: cannot be written: {}: {}", out_, folder.string(),
+         std::generic_category().message(errno));
+  }
+  if (std::filesystem::is_directory(file)) fail(ErrorCode::io, "{}: cannot be written: it is a folder", out_);
+}
+
 void CompileCommand::keep_old_kernels() {
-  (void)this;  // needs read_pack
+  std::map<std::string, std::size_t> wanted;
+  for (std::size_t index = 0; index < specs_.size(); ++index) wanted.emplace(specs_[index], index);
+  for (const std::string& file : {out_, partial_file()}) {
+    std::error_code error;
+    if (!std::filesystem::exists(file, error)) continue;
+    std::vector<KernelImage> kernels;
+    try {
+      kernels = read_pack_kernels(file);
+    } catch (const Error& damage) {
+      // What stands at --out may be something else that somebody needs.
+      if (damage.code() != ErrorCode::io || file == out_) throw;
+      continue;
+    }
+    for (const KernelImage& kernel : kernels) {
+      const auto found = wanted.find(kernel.spec);
+      if (found != wanted.end() && kept_.insert(kernel.spec).second) add(found->second, kernel);
+    }
+  }
+}
+
+/// A pack at --out is always complete; what an interrupted run has made waits beside it.
+void CompileCommand::save(bool whole) const {
+  std::error_code ignored;
+  if (whole) {
+    builder_.write(out_);
+    std::filesystem::remove(partial_file(), ignored);
+  } else if (added_ > 0) {
+    builder_.write(partial_file());
+  }
 }
 
 }  // namespace

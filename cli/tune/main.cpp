@@ -46,7 +46,9 @@ Exit codes
 
 std::vector<CommandPointer> make_commands(CLI::App& program) {
   std::vector<CommandPointer> commands;
-  for (const auto make : {make_emit_command}) {
+  for (const auto make : {make_tune_command, make_list_command, make_show_command, make_emit_command,
+                          make_compile_command, make_pack_command, make_unpack_command, make_verify_command,
+                          make_merge_command, make_clear_command, make_doctor_command}) {
     commands.push_back(make(program));
   }
   return commands;

@@ -40,6 +40,7 @@ class PackCommand final : public Command {
     app->add_option("PACK", file_, "the file to write")->required()->type_name("");
     app->add_option("--arch", architectures_, "only kernels and results of these; default: all")
         ->delimiter(',')
+        ->allow_extra_args(false)
         ->type_name("ARCH,...");
     app->add_flag("--no-kernels", no_kernels_, "tuning results alone");
     app->add_flag("--no-tuning", no_tuning_, "kernels alone");

@@ -116,27 +116,57 @@ PassShape shape_of(const PassDescription& pass) {
   return shape;
 }
 
-/// What differs between calls of one layer: whether there is a bias, of which type, and the rows of a frame.
-std::vector<PassDescription> variants(const PassDescription& pass) {
-  std::vector<PassDescription> all;
-  std::vector<std::optional<DType>> biases{pass.bias};
+/// The types of bias that calls of a layer may bring; none for no bias.
+std::vector<std::optional<DType>> possible_biases(const PassDescription& pass) {
+  if (pass.op != Op::forward) return {pass.bias};
   const PreparedEpilogue* epilogue = prepare_epilogue(pass.conv.epilogue);
-  if (pass.op == Op::forward) {
-    biases = {std::nullopt, DType::f32, storage_type(pass.conv.dtype)};
-    if (epilogue != nullptr && epilogue->is_formula) {
-      if (epilogue->reads_bias) {
-        biases.erase(biases.begin());
-      } else {
-        biases.resize(1);
-      }
+  const bool formula = epilogue != nullptr && epilogue->is_formula;
+  std::vector<std::optional<DType>> biases;
+  if (!formula || !epilogue->reads_bias) biases.emplace_back(std::nullopt);
+  if (!formula || epilogue->reads_bias) {
+    biases.emplace_back(DType::f32);
+    biases.emplace_back(storage_type(pass.conv.dtype));
+  }
+  return biases;
+}
+
+std::vector<DType> possible_gradients(const PassDescription& pass) {
+  if (pass.op != Op::grad_weight) return {pass.gradient};
+  return {DType::f32, storage_type(pass.conv.dtype)};
+}
+
+/// The counts of frames: from half to twice the rows, from 1.25x fewer to 1.25x more pairs a row, in the
+/// steps in which choices may change.
+std::vector<PassDescription> possible_counts(const PassDescription& pass) {
+  constexpr int row_steps = 12;  // an octave
+  constexpr int pair_steps = 8;
+  const int volume = pass.conv.kernel.x * pass.conv.kernel.y * pass.conv.kernel.z;
+  const double pairs = pass.pairs_per_row > 0 ? pass.pairs_per_row : surface_pairs(volume);
+  std::vector<PassDescription> all;
+  for (int row_step = -row_steps; row_step <= row_steps; ++row_step) {
+    for (int pair_step = -3; pair_step <= 3; ++pair_step) {
+      PassDescription frame = pass;
+      const double rows = static_cast<double>(pass.rows) * std::exp2(double(row_step) / row_steps);
+      frame.rows = std::clamp<std::int64_t>(std::llround(rows), 1, max_rows);
+      frame.pairs_per_row =
+          std::clamp(pairs * std::exp2(double(pair_step) / pair_steps), 1e-3, double(volume));
+      all.push_back(frame);
     }
   }
-  for (const std::optional<DType>& bias : biases) {
-    for (const std::int64_t rows : {pass.rows, pass.rows / 2, 2 * pass.rows}) {
-      PassDescription variant = pass;
-      variant.bias = bias;
-      variant.rows = std::clamp<std::int64_t>(rows, 1, max_rows);
-      all.push_back(variant);
+  return all;
+}
+
+/// What differs between calls of one layer: the counts of a frame, the bias, and the type of a gradient.
+std::vector<PassDescription> variants(const PassDescription& pass) {
+  std::vector<PassDescription> all;
+  for (const PassDescription& frame : possible_counts(pass)) {
+    for (const std::optional<DType>& bias : possible_biases(pass)) {
+      for (const DType gradient : possible_gradients(pass)) {
+        PassDescription variant = frame;
+        variant.bias = bias;
+        variant.gradient = gradient;
+        all.push_back(variant);
+      }
     }
   }
   return all;
@@ -190,5 +220,7 @@ std::string kernel_source(std::string_view spec) {
 std::string kernel_hash(std::string_view spec) {
   return with_spec_errors([&] { return codegen::source_hash(codegen::parse_spec(spec)); });
 }
+
+std::string template_hash() { return codegen::template_hash(); }
 
 }  // namespace flexgemm

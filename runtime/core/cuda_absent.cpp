@@ -1,5 +1,6 @@
 // Stands in for runtime/cuda/ in builds without a CUDA toolkit.
 #include <flexgemm/kernels.hpp>
+#include <flexgemm/system.hpp>
 
 #include "core/backend.hpp"
 #include "core/fail.hpp"
@@ -14,6 +15,13 @@ void compile_kernels(std::span<const std::string> specs, const CompileOptions&) 
       ErrorCode::compile,
       "kernels cannot be compiled: this build of FlexGEMM has no CUDA backend; install a CUDA toolkit and "
       "configure with -DFLEXGEMM_CUDA=ON");
+}
+
+SystemInformation system_information() {
+  SystemInformation information;
+  information.driver_problem = "this build of FlexGEMM has no CUDA backend";
+  information.compiler_problem = information.driver_problem;
+  return information;
 }
 
 namespace detail {

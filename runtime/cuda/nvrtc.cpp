@@ -39,6 +39,7 @@ struct Nvrtc {
   FLEXGEMM_NVRTC_FUNCTIONS(FLEXGEMM_NVRTC_MEMBER)
 #undef FLEXGEMM_NVRTC_MEMBER
   std::vector<int> architectures;  // such as 90, ascending
+  std::string version;
   std::string problem;
 };
 
@@ -98,6 +99,7 @@ std::string load_nvrtc(Nvrtc& table) {
   int major = 0;
   int minor = 0;
   table.nvrtcVersion(&major, &minor);
+  table.version = fmt::format("{}.{}", major, minor);
   if (major < 12) {
     return fmt::format(
         "the CUDA kernel compiler NVRTC {}.{} is too old; install that of a CUDA toolkit 12 or newer", major,
@@ -183,6 +185,10 @@ std::string source_location(const std::string& source, const std::string& name) 
 }  // namespace
 
 const std::string& nvrtc_problem() { return loaded_nvrtc().problem; }
+
+const std::string& nvrtc_version() { return loaded_nvrtc().version; }
+
+const std::vector<int>& nvrtc_architectures() { return loaded_nvrtc().architectures; }
 
 CompiledKernel compile_source(const std::string& source, const std::string& name,
                               const codegen::Architecture& architecture) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "cache/kernel_store.hpp"
 #include "codegen/kernel_spec.hpp"
@@ -10,6 +11,11 @@ namespace flexgemm::detail {
 /// Why no kernel compiler can be used on this machine, as a clause; empty if there is one. Loads libnvrtc on
 /// the first call. Thread-safe.
 const std::string& nvrtc_problem();
+
+/// "13.0"; empty if there is no compiler. Thread-safe.
+const std::string& nvrtc_version();
+/// Architectures that it compiles for, such as 90, ascending; none if there is no compiler. Thread-safe.
+const std::vector<int>& nvrtc_architectures();
 
 /// Compiles CUDA source with NVRTC. `name` is what the source is called in messages. Needs no GPU.
 /// Throws Error{compile} with the name, the compiler's log and the source's location, also when there is no

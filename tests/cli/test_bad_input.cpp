@@ -88,3 +88,11 @@ TEST_CASE("memory that runs out gets one sentence and exit code 1") {
   check_refused(run, 1, "out of memory");
 #endif
 }
+
+TEST_CASE("a kernel pack that is absent or none gets one sentence and exit code 3, on any device") {
+  const TemporaryFolder folder;
+  check_refused(flexgemm_run({"--kernel-pack", folder / "absent.pack", "sphere:8", "--device", "cpu"}), 3,
+                "absent.pack");
+  const std::string text = folder.write("text.pack", "this is no pack");
+  check_refused(flexgemm_run({"sphere:8", "--device", "cpu", "--kernel-pack", text}), 3, "text.pack");
+}

@@ -13,13 +13,16 @@ TEST_CASE("the option --help names every option, shows examples and documents th
   const ProgramRun run = flexgemm_run({"--help"});
   CHECK(run.exit_code == 0);
   CHECK(run.err == "");
-  for (const char* words :
-       {"--columns",    "--voxel-size", "--range",          "--channels", "--kernel",
-        "--dilation",   "--dtype",      "--device",         "--threads",  "--algorithm",
-        "--seed",       "--repeat",     "--verify",         "--json",     "--out",
-        "--version",    "--help",       "sphere:RES",       "lidar:SEED", "masked_implicit_gemm_splitk",
-        "auto",         "cuda:N",       "Examples",         "Exit codes", "2  bad usage",
-        "3  bad input", "4  --verify",  "5  no such device"}) {
+  for (const char* words : {"--columns",   "--voxel-size",     "--range",
+                            "--channels",  "--kernel",         "--dilation",
+                            "--dtype",     "--device",         "--threads",
+                            "--algorithm", "--seed",           "--kernel-pack",
+                            "--repeat",    "--verify",         "--json",
+                            "--out",       "--version",        "--help",
+                            "sphere:RES",  "lidar:SEED",       "masked_implicit_gemm_splitk",
+                            "auto",        "cuda:N",           "Examples",
+                            "Exit codes",  "2  bad usage",     "3  bad input",
+                            "4  --verify", "5  no such device"}) {
     CHECK_THAT(run.out, ContainsSubstring(words));
   }
 }

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <optional>
 #include <span>
@@ -53,8 +54,9 @@ struct PassKernels {
 FLEXGEMM_API PassKernels pass_kernels(const PassDescription& pass, const TargetGpu& gpu);
 
 /// Specs of all kernels that a context on such a GPU may ask for when it runs these passes untuned: for each
-/// also with half and twice the rows, since frames differ, and forward with no bias, a float bias and one of
-/// the storage type. Ordered by name, each once. Throws as pass_kernels.
+/// also for every count of rows from half to twice and pairs per row within 1.25x, since frames differ;
+/// forward with no bias, a float bias and one of the storage type; grad_weight in float and in the storage
+/// type. Ordered by name, each once. Throws as pass_kernels.
 FLEXGEMM_API std::vector<std::string> kernels_for_pack(std::span<const PassDescription> passes,
                                                        const TargetGpu& gpu);
 
@@ -63,6 +65,14 @@ FLEXGEMM_API std::vector<std::string> kernels_for_pack(std::span<const PassDescr
 FLEXGEMM_API std::string kernel_source(std::string_view spec);
 /// Identity of the compiled kernel, 16 hex digits. Throws as kernel_source.
 FLEXGEMM_API std::string kernel_hash(std::string_view spec);
+
+/// Hash of the templates that this version generates kernels from, 16 hex digits: TuningKey::template_hash of
+/// results that it uses.
+FLEXGEMM_API std::string template_hash();
+
+/// The kernels of a pack that this version of the library would use. Checks every byte of the file. Throws
+/// Error{io} as verify_pack.
+FLEXGEMM_API std::vector<KernelImage> read_pack_kernels(const std::filesystem::path& pack);
 
 /// How kernels are compiled.
 struct CompileOptions {
