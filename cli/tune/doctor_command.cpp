@@ -90,7 +90,7 @@ bool can_be_made(const std::filesystem::path& folder) {
   if (std::filesystem::exists(std::filesystem::symlink_status(folder, error))) return false;
   std::filesystem::path above = std::filesystem::absolute(folder, error);
   while (above.has_relative_path() && !std::filesystem::exists(above, error)) above = above.parent_path();
-  return access(above.c_str(), W_OK | X_OK) == 0;
+  return std::filesystem::is_directory(above, error) && access(above.c_str(), W_OK | X_OK) == 0;
 }
 
 bool is_serious(const CacheFinding& finding) {
