@@ -53,9 +53,7 @@ namespace flexgemm::detail {
   X(cuModuleGetFunction)             \
   X(cuFuncGetAttribute)              \
   X(cuFuncSetAttribute)              \
-  X(cuLaunchKernel)                  \
-  X(cuTensorMapEncodeTiled)          \
-  X(cuTensorMapReplaceAddress)
+  X(cuLaunchKernel)
 
 /// The driver's entry points, found with dlopen and dlsym: nothing of libcuda is linked.
 struct Driver {

@@ -222,10 +222,6 @@ SpecSet candidate_specs(const codegen::Architecture& architecture) {
       for (const std::string& item : coverage_of(spec, defaults, tightest))
         adds |= covered.insert(item).second;
       if (adds) set.specs.push_back(spec);
-      if (adds && spec.kind == KernelKind::persistent_gemm && spec.output == OutputType::storage) {
-        set.specs.push_back(spec);
-        set.specs.back().output = OutputType::chained;
-      }
     }
   });
   for (const KernelSpec& spec : set.specs) set.is_default.push_back(defaults.contains(code_path(spec)));
