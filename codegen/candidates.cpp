@@ -43,7 +43,8 @@ KernelSpec problem_spec(const GemmProblem& problem, KernelKind kind, OutputType 
   spec.output_vector_bytes = vector_bytes(out_bytes, problem.output_alignment, output_element);
   if (output == OutputType::storage) {
     spec.bias = problem.bias;
-    spec.epilogue = problem.epilogue;
+    if (kind == KernelKind::implicit_gemm || kind == KernelKind::reduce_partials)
+      spec.epilogue = problem.epilogue;
   }
   spec.output = output;
   spec.architecture = problem.architecture;
@@ -94,7 +95,6 @@ void check_problem(const GemmProblem& problem) {
   KernelSpec spec = problem_spec(problem, KernelKind::gather_rows, OutputType::storage);
   spec.warps_m = 1;
   spec.warps_n = 1;
-  spec.epilogue.clear();
   if (const auto reason = rejection(spec))
     throw std::invalid_argument("no kernel for the problem: " + *reason);
 }
@@ -166,7 +166,6 @@ KernelSpec gather_rows_spec(const GemmProblem& problem) {
   spec.output_vector_bytes = spec.feats_vector_bytes;
   spec.out_channels = 1;
   spec.bias = BiasType::none;
-  spec.epilogue.clear();
   return spec;
 }
 

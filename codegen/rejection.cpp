@@ -80,9 +80,11 @@ Reason check_vectors(const KernelSpec& spec) {
 
 Reason check_epilogue(const KernelSpec& spec) {
   if (spec.epilogue.empty()) return {};
-  if (spec.kind == KernelKind::gather_rows || spec.output == OutputType::partial) {
-    return sentence("the epilogue ", spec.epilogue, " needs finished sums: ", name(spec.kind),
-                    " with this output has none.");
+  const bool finishes_forward =
+      spec.kind == KernelKind::implicit_gemm || spec.kind == KernelKind::reduce_partials;
+  if (!finishes_forward || spec.output == OutputType::partial) {
+    return sentence("the epilogue ", spec.epilogue, " needs finished sums of a forward pass: ",
+                    name(spec.kind), " with this output has none.");
   }
   try {
     const std::string canonical = to_string(Expression::parse(spec.epilogue, true));

@@ -36,7 +36,7 @@ TEST_CASE("the text of a spec names every field") {
   CHECK(to_string(spec) == example);
 }
 
-TEST_CASE("every candidate's text reads back as the same spec, and no two specs share a text or a hash") {
+TEST_CASE("every candidate and helper is valid, its text reads back as the same spec, no two share it") {
   std::set<std::string> texts;
   std::set<std::string> hashes;
   std::set<KernelSpec> specs;
@@ -50,6 +50,7 @@ TEST_CASE("every candidate's text reads back as the same spec, and no two specs 
       for (const KernelSpec& spec : all) {
         if (!specs.insert(spec).second) continue;
         const std::string text = to_string(spec);
+        if (const auto reason = rejection(spec)) FAIL(text << ": " << *reason);
         if (!(parse_spec(text) == spec)) FAIL(text << " reads back as " << to_string(parse_spec(text)));
         if (!texts.insert(text).second) FAIL("two specs have the text " << text);
         if (!hashes.insert(spec_hash(spec)).second) FAIL("two specs have the hash of " << text);

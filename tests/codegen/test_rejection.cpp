@@ -45,6 +45,12 @@ TEST_CASE("an invalid spec is rejected with the reason and the values, and is no
       Case{"1 to 16 warps", [=](KernelSpec& s) { s.warps_m = s.warps_n = huge; }},
       Case{"asked for are 9 blocks of 256 threads", [](KernelSpec& s) { s.min_blocks = 9; }},
       Case{"at least one block", [=](KernelSpec& s) { s.min_blocks = huge; }},
+      Case{"needs finished sums of a forward pass: transpose_weights with this output has none",
+           [](KernelSpec& s) { s.kind = KernelKind::transpose_weights, s.epilogue = "relu(acc)"; }},
+      Case{"needs finished sums of a forward pass: implicit_gemm with this output has none",
+           [](KernelSpec& s) {
+             s.output = OutputType::partial, s.output_vector_bytes = 16, s.epilogue = "relu(acc)";
+           }},
       Case{"sm_80 has no mma.sync for f32",
            [](KernelSpec& s) { s.compute = ElementType::f32, s.k_tile = 16; }},
       Case{"sm_75 has no mma.sync for bf16",
