@@ -83,8 +83,9 @@ Reason check_epilogue(const KernelSpec& spec) {
   const bool finishes_forward =
       spec.kind == KernelKind::implicit_gemm || spec.kind == KernelKind::reduce_partials;
   if (!finishes_forward || spec.output == OutputType::partial) {
-    return sentence("the epilogue ", spec.epilogue, " needs finished sums of a forward pass: ",
-                    name(spec.kind), " with this output has none.");
+    return sentence("the epilogue ", spec.epilogue,
+                    " needs finished sums of a forward pass: ", name(spec.kind),
+                    " with this output has none.");
   }
   try {
     const std::string canonical = to_string(Expression::parse(spec.epilogue, true));
