@@ -1,0 +1,117 @@
+#include <chrono>
+#include <cstring>
+#include <filesystem>
+#include <iostream>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "codegen/kernel_spec.hpp"
+#include "emulator/experiments.hpp"
+#include "emulator/specs.hpp"
+
+// flexgemm-emulate-test: generated kernels on a model of the GPU, against float64, without a GPU.
+
+namespace {
+
+using flexgemm::codegen::KernelSpec;
+using flexgemm::emulator::Verdict;
+
+std::string running;  // what the handler reports
+
+void on_bad_access(int) {
+  const char text[] = "FAILED a kernel touched memory outside its buffers: ";
+  (void)!write(STDOUT_FILENO, text, sizeof(text) - 1);
+  (void)!write(STDOUT_FILENO, running.data(), running.size());
+  (void)!write(STDOUT_FILENO, "\n", 1);
+  _exit(1);
+}
+
+/// A folder of this process alone, removed with all it holds.
+class TemporaryFolder {
+ public:
+  TemporaryFolder() {
+    std::string name = (std::filesystem::temp_directory_path() / "flexgemm-emulate-XXXXXX").string();
+    if (mkdtemp(name.data()) == nullptr)
+      throw std::runtime_error("cannot make a temporary folder like " + name);
+    path_ = name;
+  }
+  ~TemporaryFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+bool examine_and_report(const KernelSpec& spec, const std::filesystem::path& folder, int rounds,
+                        std::uint64_t seed, bool verbose) {
+  running = to_string(spec);
+  const auto begin = std::chrono::steady_clock::now();
+  Verdict verdict;
+  try {
+    verdict = flexgemm::emulator::examine(spec, folder, rounds, seed);
+  } catch (const std::exception& error) {
+    verdict.fault = error.what();
+  }
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  if (!verdict.fault.empty()) {
+    fmt::print("FAILED {} (seed {}): {}\n", running, seed, verdict.fault);
+  } else if (verbose) {
+    fmt::print("ok {} error {:.2e}, {:.2f} s\n", running, verdict.error, seconds);
+  }
+  std::cout.flush();
+  return verdict.fault.empty();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{"Runs generated kernels on a model of the GPU and compares them with float64"};
+  std::string text, architecture, shard = "0/1", filter;
+  int rounds = 2;
+  std::uint64_t seed = 1;
+  bool verbose = false;
+  bool list = false;
+  app.add_option("--spec", text, "one spec instead of the list");
+  app.add_option("--arch", architecture, "only specs of this architecture");
+  app.add_option("--filter", filter, "only specs whose text contains this");
+  app.add_option("--shard", shard, "I/N: the I-th of N equal parts")->capture_default_str();
+  app.add_option("--rounds", rounds, "runs a spec, each under its own schedule")->capture_default_str();
+  app.add_option("--seed", seed, "of data and schedules")->capture_default_str();
+  app.add_flag("--verbose", verbose, "a line for every spec");
+  app.add_flag("--list", list, "print the specs");
+  CLI11_PARSE(app, argc, argv);
+  try {
+    std::vector<KernelSpec> specs = text.empty() ? flexgemm::emulator::emulated_specs()
+                                                 : std::vector{flexgemm::codegen::parse_spec(text)};
+    std::erase_if(specs, [&](const KernelSpec& spec) {
+      return (!architecture.empty() && to_string(spec.architecture) != architecture) ||
+             to_string(spec).find(filter) == std::string::npos;
+    });
+    int part = 0, parts = 1;
+    if (std::sscanf(shard.c_str(), "%d/%d", &part, &parts) != 2 || parts < 1 || part < 0 || part >= parts)
+      throw std::invalid_argument("--shard takes I/N with 0 <= I < N, not " + shard);
+    if (list) {
+      for (const KernelSpec& spec : specs) fmt::print("{}\n", to_string(spec));
+      return 0;
+    }
+    signal(SIGSEGV, on_bad_access);
+    const TemporaryFolder folder;
+    int passed = 0, failed = 0;
+    for (std::size_t i = static_cast<std::size_t>(part); i < specs.size();
+         i += static_cast<std::size_t>(parts))
+      ++(examine_and_report(specs[i], folder.path(), rounds, seed + i, verbose) ? passed : failed);
+    fmt::print("{} passed, {} failed\n", passed, failed);
+    return failed == 0 ? 0 : 1;
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "flexgemm-emulate-test: {}\n", error.what());
+    return 2;
+  }
+}
