@@ -50,10 +50,10 @@ struct Experiment {
   std::function<std::vector<double>(const std::vector<double>&)> collect{};
 };
 
-Verdict judge(const KernelSpec& spec, const std::filesystem::path& folder, const Experiment& experiment,
-              int rounds, std::uint64_t seed) {
+Verdict judge(const KernelSpec& spec, const Workshop& workshop, const Experiment& experiment, int rounds,
+              std::uint64_t seed) {
   Verdict verdict;
-  const Program program(spec, folder, 1);
+  const Program program(spec, workshop, 1);
   std::vector<std::byte> first;
   const std::vector<std::byte> before = experiment.output->bits();
   for (int round = 0; round < rounds; ++round) {
@@ -115,7 +115,7 @@ struct Finish {
   }
 };
 
-Verdict examine_implicit_gemm(const KernelSpec& spec, const std::filesystem::path& folder, int rounds,
+Verdict examine_implicit_gemm(const KernelSpec& spec, const Workshop& workshop, int rounds,
                               std::uint64_t seed) {
   const std::int64_t rows = spec.row_tile * 2 + 37;
   const Map map = make_map(rows, spec.volume, seed);
@@ -159,10 +159,10 @@ Verdict examine_implicit_gemm(const KernelSpec& spec, const std::filesystem::pat
     for (std::size_t i = 0; i < parts.size(); ++i) sums[i % sums.size()] += parts[i];
     return sums;
   };
-  return judge(spec, folder, experiment, rounds, seed);
+  return judge(spec, workshop, experiment, rounds, seed);
 }
 
-Verdict examine_grad_weight(const KernelSpec& spec, const std::filesystem::path& folder, int rounds,
+Verdict examine_grad_weight(const KernelSpec& spec, const Workshop& workshop, int rounds,
                             std::uint64_t seed) {
   constexpr std::int64_t rows = 400;
   const Map map = make_map(rows, spec.volume, seed);
@@ -215,15 +215,14 @@ Verdict examine_grad_weight(const KernelSpec& spec, const std::filesystem::path&
       return sums;
     };
   }
-  return judge(spec, folder, experiment, rounds, seed);
+  return judge(spec, workshop, experiment, rounds, seed);
 }
 
 /// The kinds with one thread a vector, on `blocks` blocks.
-Verdict examine_elementwise(const KernelSpec& spec, const std::filesystem::path& folder, int rounds,
-                            std::uint64_t seed, const void* parameters, Tensor& output,
-                            std::vector<double> expected) {
+Verdict examine_elementwise(const KernelSpec& spec, const Workshop& workshop, int rounds, std::uint64_t seed,
+                            const void* parameters, Tensor& output, std::vector<double> expected) {
   const codegen::LaunchShape shape = launch_shape(spec);
-  return judge(spec, folder,
+  return judge(spec, workshop,
                {.launch = {.grid = {3, 1, 1},
                            .threads = shape.threads,
                            .shared_bytes = shape.shared_bytes,
@@ -233,7 +232,7 @@ Verdict examine_elementwise(const KernelSpec& spec, const std::filesystem::path&
                rounds, seed);
 }
 
-Verdict examine_gather_rows(const KernelSpec& spec, const std::filesystem::path& folder, int rounds,
+Verdict examine_gather_rows(const KernelSpec& spec, const Workshop& workshop, int rounds,
                             std::uint64_t seed) {
   const Map map = make_map(100, spec.volume, seed);
   constexpr std::int64_t first_row = 13;
@@ -253,10 +252,10 @@ Verdict examine_gather_rows(const KernelSpec& spec, const std::filesystem::path&
     for (int c = 0; c < spec.in_channels; ++c)
       expected.push_back(row < 0 ? 0.0 : feats.at(row * spec.in_channels + c));
   }
-  return examine_elementwise(spec, folder, rounds, seed, &parameters, output, std::move(expected));
+  return examine_elementwise(spec, workshop, rounds, seed, &parameters, output, std::move(expected));
 }
 
-Verdict examine_reduce_partials(const KernelSpec& spec, const std::filesystem::path& folder, int rounds,
+Verdict examine_reduce_partials(const KernelSpec& spec, const Workshop& workshop, int rounds,
                                 std::uint64_t seed) {
   constexpr std::int64_t rows = 150;
   constexpr int splits = 3;
@@ -275,10 +274,10 @@ Verdict examine_reduce_partials(const KernelSpec& spec, const std::filesystem::p
   for (std::int64_t i = 0; i < splits * count; ++i)
     expected[static_cast<std::size_t>(i % count)] += partials.at(i);
   finish.apply(spec, expected);
-  return examine_elementwise(spec, folder, rounds, seed, &parameters, output, std::move(expected));
+  return examine_elementwise(spec, workshop, rounds, seed, &parameters, output, std::move(expected));
 }
 
-Verdict examine_reduce_gradient(const KernelSpec& spec, const std::filesystem::path& folder, int rounds,
+Verdict examine_reduce_gradient(const KernelSpec& spec, const Workshop& workshop, int rounds,
                                 std::uint64_t seed) {
   const std::vector<std::int32_t> begin_of = [&] {
     std::vector<std::int32_t> begin{0};
@@ -309,10 +308,10 @@ Verdict examine_reduce_gradient(const KernelSpec& spec, const std::filesystem::p
                          i % spec.in_channels);
     expected.push_back(sum);
   }
-  return examine_elementwise(spec, folder, rounds, seed, &parameters, output, std::move(expected));
+  return examine_elementwise(spec, workshop, rounds, seed, &parameters, output, std::move(expected));
 }
 
-Verdict examine_transpose_weights(const KernelSpec& spec, const std::filesystem::path& folder, int rounds,
+Verdict examine_transpose_weights(const KernelSpec& spec, const Workshop& workshop, int rounds,
                                   std::uint64_t seed) {
   const std::int64_t ci = spec.in_channels;
   const std::int64_t co = spec.out_channels;
@@ -328,25 +327,25 @@ Verdict examine_transpose_weights(const KernelSpec& spec, const std::filesystem:
         expected.push_back(weight.at((o * spec.volume + (mirrored ? spec.volume - 1 - v : v)) * ci + i));
     }
   }
-  return examine_elementwise(spec, folder, rounds, seed, &parameters, output, std::move(expected));
+  return examine_elementwise(spec, workshop, rounds, seed, &parameters, output, std::move(expected));
 }
 
 }  // namespace
 
-Verdict examine(const KernelSpec& spec, const std::filesystem::path& folder, int rounds, std::uint64_t seed) {
+Verdict examine(const KernelSpec& spec, const Workshop& workshop, int rounds, std::uint64_t seed) {
   switch (spec.kind) {
     case KernelKind::implicit_gemm:
-      return examine_implicit_gemm(spec, folder, rounds, seed);
+      return examine_implicit_gemm(spec, workshop, rounds, seed);
     case KernelKind::gather_rows:
-      return examine_gather_rows(spec, folder, rounds, seed);
+      return examine_gather_rows(spec, workshop, rounds, seed);
     case KernelKind::reduce_partials:
-      return examine_reduce_partials(spec, folder, rounds, seed);
+      return examine_reduce_partials(spec, workshop, rounds, seed);
     case KernelKind::grad_weight:
-      return examine_grad_weight(spec, folder, rounds, seed);
+      return examine_grad_weight(spec, workshop, rounds, seed);
     case KernelKind::reduce_gradient:
-      return examine_reduce_gradient(spec, folder, rounds, seed);
+      return examine_reduce_gradient(spec, workshop, rounds, seed);
     case KernelKind::transpose_weights:
-      return examine_transpose_weights(spec, folder, rounds, seed);
+      return examine_transpose_weights(spec, workshop, rounds, seed);
   }
   throw std::invalid_argument("no experiment for " + to_string(spec));
 }

@@ -1,11 +1,11 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <string>
 #include <vector>
 
 #include "codegen/kernel_spec.hpp"
+#include "emulator/machine.hpp"
 
 namespace flexgemm::emulator {
 
@@ -15,9 +15,8 @@ struct Verdict {
   std::string fault;
 };
 
-/// Compiles `spec` in `folder`, runs it `rounds` times on one random problem, each time under another
+/// Compiles `spec`, runs it `rounds` times on one random problem, each time under another
 /// schedule, and judges it: right within DESIGN.md's bound, the same bits each time, nothing left unwritten.
-Verdict examine(const codegen::KernelSpec& spec, const std::filesystem::path& folder, int rounds,
-                std::uint64_t seed);
+Verdict examine(const codegen::KernelSpec& spec, const Workshop& workshop, int rounds, std::uint64_t seed);
 
 }  // namespace flexgemm::emulator

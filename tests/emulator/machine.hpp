@@ -24,11 +24,18 @@ class MachineError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// Where kernels are made.
+struct Workshop {
+  std::filesystem::path templates;  ///< the product's, or a copy with a planted mistake
+  std::filesystem::path folder;     ///< for temporary files
+};
+
 /// A kernel spec compiled for the host, loaded once for each block that may be resident at a time.
 class Program {
  public:
-  /// Emits and compiles `spec` in `folder`. Throws std::runtime_error with the compiler's output.
-  Program(const codegen::KernelSpec& spec, const std::filesystem::path& folder, int resident_blocks);
+  /// Compiles `spec` from the templates below `templates`, in `folder`. Throws std::runtime_error with the
+  /// compiler's output.
+  Program(const codegen::KernelSpec& spec, const Workshop& workshop, int resident_blocks);
   ~Program();
   Program(const Program&) = delete;
   Program& operator=(const Program&) = delete;

@@ -1,7 +1,9 @@
 #include <chrono>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <iostream>
+#include <sstream>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -10,6 +12,7 @@
 
 #include "codegen/kernel_spec.hpp"
 #include "emulator/experiments.hpp"
+#include "emulator/mistakes.hpp"
 #include "emulator/specs.hpp"
 
 // flexgemm-emulate-test: generated kernels on a model of the GPU, against float64, without a GPU.
@@ -17,7 +20,9 @@
 namespace {
 
 using flexgemm::codegen::KernelSpec;
+using flexgemm::emulator::Mistake;
 using flexgemm::emulator::Verdict;
+using flexgemm::emulator::Workshop;
 
 std::string running;  // what the handler reports
 
@@ -50,16 +55,19 @@ class TemporaryFolder {
   std::filesystem::path path_;
 };
 
-bool examine_and_report(const KernelSpec& spec, const std::filesystem::path& folder, int rounds,
-                        std::uint64_t seed, bool verbose) {
+Verdict verdict_on(const KernelSpec& spec, const Workshop& workshop, int rounds, std::uint64_t seed) {
   running = to_string(spec);
-  const auto begin = std::chrono::steady_clock::now();
-  Verdict verdict;
   try {
-    verdict = flexgemm::emulator::examine(spec, folder, rounds, seed);
+    return flexgemm::emulator::examine(spec, workshop, rounds, seed);
   } catch (const std::exception& error) {
-    verdict.fault = error.what();
+    return {.error = 0, .fault = error.what()};
   }
+}
+
+bool examine_and_report(const KernelSpec& spec, const Workshop& workshop, int rounds, std::uint64_t seed,
+                        bool verbose) {
+  const auto begin = std::chrono::steady_clock::now();
+  const Verdict verdict = verdict_on(spec, workshop, rounds, seed);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   if (!verdict.fault.empty()) {
     fmt::print("FAILED {} (seed {}): {}\n", running, seed, verdict.fault);
@@ -68,6 +76,48 @@ bool examine_and_report(const KernelSpec& spec, const std::filesystem::path& fol
   }
   std::cout.flush();
   return verdict.fault.empty();
+}
+
+std::string contents(const std::filesystem::path& path) {
+  std::ostringstream text;
+  text << std::ifstream(path).rdbuf();
+  return text.str();
+}
+
+/// Whether the model finds the mistake, under one of a few schedules, in a copy of the templates that has it.
+bool finds(const Mistake& mistake, const std::filesystem::path& folder, std::uint64_t seed) {
+  const std::filesystem::path templates = folder / "templates";
+  std::filesystem::remove_all(templates);
+  std::filesystem::copy(FLEXGEMM_TEMPLATES, templates, std::filesystem::copy_options::recursive);
+  std::string text = contents(templates / mistake.file);
+  const std::size_t at = text.find(mistake.original);
+  if (at == std::string::npos || text.find(mistake.original, at + 1) != std::string::npos) {
+    fmt::print("FAILED {}: {} does not hold once: {}\n", mistake.name, mistake.file, mistake.original);
+    return false;
+  }
+  text.replace(at, std::strlen(mistake.original), mistake.changed);
+  std::ofstream(templates / mistake.file) << text;
+  constexpr int rounds = 20;
+  const KernelSpec spec = flexgemm::codegen::parse_spec(mistake.spec);
+  const Verdict right = verdict_on(spec, {FLEXGEMM_TEMPLATES, folder}, 2, seed);
+  const Verdict wrong = verdict_on(spec, {templates, folder}, rounds, seed);
+  const bool found = right.fault.empty() && !wrong.fault.empty() &&
+                     wrong.fault.find("compiler refuses") == std::string::npos &&
+                     wrong.fault.find(mistake.symptom) != std::string::npos;
+  fmt::print("{} {}: {}\n", found ? "found" : "FAILED", mistake.name,
+             !right.fault.empty()  ? "without it: " + right.fault
+             : wrong.fault.empty() ? "nothing was found"
+                                   : wrong.fault.substr(0, wrong.fault.find('\n')));
+  std::cout.flush();
+  return found;
+}
+
+int find_mistakes(const std::filesystem::path& folder, std::uint64_t seed) {
+  int missed = 0;
+  for (const Mistake& mistake : flexgemm::emulator::planted_mistakes())
+    missed += !finds(mistake, folder, seed);
+  fmt::print("{} planted, {} not found\n", flexgemm::emulator::planted_mistakes().size(), missed);
+  return missed == 0 ? 0 : 1;
 }
 
 }  // namespace
@@ -79,6 +129,7 @@ int main(int argc, char** argv) {
   std::uint64_t seed = 1;
   bool verbose = false;
   bool list = false;
+  bool mistakes = false;
   app.add_option("--spec", text, "one spec instead of the list");
   app.add_option("--arch", architecture, "only specs of this architecture");
   app.add_option("--filter", filter, "only specs whose text contains this");
@@ -87,6 +138,7 @@ int main(int argc, char** argv) {
   app.add_option("--seed", seed, "of data and schedules")->capture_default_str();
   app.add_flag("--verbose", verbose, "a line for every spec");
   app.add_flag("--list", list, "print the specs");
+  app.add_flag("--mistakes", mistakes, "instead, plant mistakes in the templates: the model must find each");
   CLI11_PARSE(app, argc, argv);
   try {
     std::vector<KernelSpec> specs = text.empty() ? flexgemm::emulator::emulated_specs()
@@ -104,10 +156,12 @@ int main(int argc, char** argv) {
     }
     signal(SIGSEGV, on_bad_access);
     const TemporaryFolder folder;
+    if (mistakes) return find_mistakes(folder.path(), seed);
+    const Workshop workshop{FLEXGEMM_TEMPLATES, folder.path()};
     int passed = 0, failed = 0;
     for (std::size_t i = static_cast<std::size_t>(part); i < specs.size();
          i += static_cast<std::size_t>(parts))
-      ++(examine_and_report(specs[i], folder.path(), rounds, seed + i, verbose) ? passed : failed);
+      ++(examine_and_report(specs[i], workshop, rounds, seed + i, verbose) ? passed : failed);
     fmt::print("{} passed, {} failed\n", passed, failed);
     return failed == 0 ? 0 : 1;
   } catch (const std::exception& error) {

@@ -55,24 +55,29 @@ Function* symbol(void* library, const char* symbol_name) {
 
 }  // namespace
 
-Program::Program(const codegen::KernelSpec& spec, const std::filesystem::path& folder, int resident_blocks) {
-  const std::filesystem::path source = folder / "kernel.cpp";
-  const std::filesystem::path library = folder / "kernel.so";
+Program::Program(const codegen::KernelSpec& spec, const Workshop& workshop, int resident_blocks) {
+  const std::filesystem::path& folder = workshop.folder;
+  // A name of its own: a library that the loader keeps would be found again under an old name.
+  static int programs = 0;
+  const std::string stem = "kernel" + std::to_string(programs++);
+  const std::filesystem::path source = folder / (stem + ".cpp");
+  const std::filesystem::path library = folder / (stem + ".so");
   const std::filesystem::path log = folder / "compiler.log";
   std::ofstream(source) << host_source(spec);
   const std::string command =
       std::string("'") + FLEXGEMM_EMULATOR_COMPILER +
       "' -std=c++20 -O1 -fno-strict-aliasing -ffp-contract=off -fPIC -shared -w " FLEXGEMM_EMULATOR_FLAGS
       " -I '" +
-      FLEXGEMM_EMULATOR_DEVICE + "' -I '" + FLEXGEMM_TEMPLATES + "' -o '" + library.string() + "' '" +
-      source.string() + "' > '" + log.string() + "' 2>&1";
+      FLEXGEMM_EMULATOR_DEVICE + "' -I '" + workshop.templates.string() + "' -o '" + library.string() +
+      "' '" + source.string() + "' > '" + log.string() + "' 2>&1";
   if (std::system(command.c_str()) != 0)
     throw std::runtime_error("the host compiler refuses " + to_string(spec) + ":\n" + contents(log));
   for (int i = 0; i < resident_blocks; ++i) {
     // Every copy of the file has its own shared memory.
-    const std::filesystem::path copy = folder / ("kernel" + std::to_string(i) + ".so");
-    std::filesystem::copy_file(library, copy, std::filesystem::copy_options::overwrite_existing);
+    const std::filesystem::path copy = folder / (stem + "-" + std::to_string(i) + ".so");
+    std::filesystem::copy_file(library, copy);
     void* handle = dlopen(copy.c_str(), RTLD_NOW | RTLD_LOCAL);
+    std::filesystem::remove(copy);
     if (handle == nullptr)
       throw std::runtime_error(std::string("an emulated kernel does not load: ") + dlerror());
     instances_.push_back({handle, symbol<void(const void*)>(handle, "emulated_entry"),
@@ -80,6 +85,7 @@ Program::Program(const codegen::KernelSpec& spec, const std::filesystem::path& f
     if (reinterpret_cast<std::uintptr_t>(instances_.back().shared) % 1024 != 0)
       throw std::runtime_error("the shared memory of an emulated kernel is not aligned");
   }
+  std::filesystem::remove(library);
 }
 
 Program::~Program() {

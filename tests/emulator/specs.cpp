@@ -23,16 +23,19 @@ constexpr std::array layers = {Layer{64, 64, 27}, Layer{128, 256, 8}, Layer{3, 1
 
 std::string number(int value) { return std::to_string(value); }
 
-/// What makes two kernels of one type different programs.
+/// What makes two kernels different programs. The model knows f16 and bf16 apart by their conversions alone.
 std::vector<std::string> features(const KernelSpec& spec) {
-  const std::string base = std::string(name(spec.kind)) + name(spec.compute) + name(spec.mma);
-  return {base + "tile" + number(spec.row_tile) + "x" + number(spec.column_tile) + "x" + number(spec.k_tile) +
-              "w" + number(spec.warps_m) + "x" + number(spec.warps_n),
-          base + "vec" + number(spec.feats_vector_bytes) + number(spec.weight_vector_bytes) +
+  const std::string path =
+      std::string(name(spec.kind)) + name(spec.mma) + (uses_async_copy(spec) ? "async" : "");
+  const std::string typed = path + name(spec.compute);
+  const std::string sized = path + (spec.compute == ElementType::bf16 ? "f16" : name(spec.compute));
+  return {sized + "tile" + number(spec.row_tile) + "x" + number(spec.column_tile) + "x" +
+              number(spec.k_tile) + "w" + number(spec.warps_m) + "x" + number(spec.warps_n),
+          sized + "vec" + number(spec.feats_vector_bytes) + number(spec.weight_vector_bytes) +
               number(spec.output_vector_bytes),
-          base + "layer" + number(spec.in_channels) + "offsets" + number(spec.offsets),
-          base + "stages" + number(spec.stages) + (uses_async_copy(spec) ? "async" : ""),
-          base + "finish" + number(static_cast<int>(spec.bias)) + spec.epilogue +
+          sized + "offsets" + number(spec.offsets) + "stages" + number(spec.stages),
+          typed + "layer" + number(spec.in_channels),
+          typed + "finish" + number(static_cast<int>(spec.bias)) + spec.epilogue +
               number(static_cast<int>(spec.output))};
 }
 
@@ -66,8 +69,8 @@ void add_problem(Collection& collection, GemmProblem problem, OutputType output)
 std::vector<KernelSpec> emulated_specs() {
   constexpr std::array biases = {BiasType::none, BiasType::f32, BiasType::storage};
   std::vector<KernelSpec> specs;
-  for (const char* architecture : {"sm_75", "sm_80", "sm_90a"}) {
-    Collection collection(specs);
+  Collection collection(specs);
+  for (const char* architecture : {"sm_90a", "sm_80", "sm_75"}) {
     std::size_t index = 0;
     for (const ElementType compute :
          {ElementType::f16, ElementType::bf16, ElementType::tf32, ElementType::f32}) {
