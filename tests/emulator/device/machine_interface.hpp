@@ -4,8 +4,9 @@
 // the product's own source. Kernels are compiled into shared objects that find the functions in the test
 // program. Kept free of standard headers, so that a kernel compiles in a second.
 
-namespace flexgemm {
-namespace [[gnu::visibility("default")]] emulator {
+#pragma GCC visibility push(default)
+
+namespace flexgemm::emulator {
 
 struct Index {
   unsigned x = 0, y = 0, z = 0;
@@ -58,5 +59,6 @@ float widen(unsigned short bits, Number type);
 unsigned short narrow(float value, Number type);
 unsigned round_to_tf32(unsigned bits);
 
-}  // namespace gnu::visibility("default")]]emulator
-}  // namespace flexgemm
+}  // namespace flexgemm::emulator
+
+#pragma GCC visibility pop
