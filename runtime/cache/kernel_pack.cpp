@@ -226,13 +226,28 @@ Outcome<std::optional<KernelImage>> KernelPack::kernel(const std::string& hash) 
   return std::optional(std::move(*kernel));
 }
 
+std::shared_ptr<const KernelPack> require_pack(const std::filesystem::path& path) {
+  auto pack = KernelPack::open(path);
+  if (!pack) fail_with(pack.problem());
+  return *pack;
+}
+
 PackedKernelStore::PackedKernelStore(std::vector<std::shared_ptr<const KernelPack>> packs,
                                      std::shared_ptr<KernelStore> behind)
-    : packs_(std::move(packs)), behind_(std::move(behind)) {}
+    : behind_(std::move(behind)), packs_(std::move(packs)) {}
+
+void PackedKernelStore::add(std::shared_ptr<const KernelPack> pack) {
+  const std::lock_guard lock(mutex_);
+  packs_.push_back(std::move(pack));
+}
 
 std::optional<CompiledKernel> PackedKernelStore::find(const std::string& hash,
                                                       const codegen::KernelSpec& spec) {
-  for (const auto& pack : packs_) {
+  std::unique_lock lock(mutex_);
+  if (refused_.contains(hash)) return std::nullopt;
+  const auto packs = packs_;
+  lock.unlock();
+  for (const auto& pack : packs) {
     auto kernel = pack->kernel(hash);
     if (!kernel) {
       report_once(kernel.problem());
@@ -248,12 +263,7 @@ std::optional<CompiledKernel> PackedKernelStore::find(const std::string& hash,
 std::optional<CompiledKernel> PackedKernelStore::load(const std::string& hash,
                                                       const codegen::KernelSpec& spec) noexcept {
   try {
-    std::unique_lock lock(mutex_);
-    const bool refused = refused_.contains(hash);
-    lock.unlock();
-    if (!refused) {
-      if (auto kernel = find(hash, spec)) return kernel;
-    }
+    if (auto kernel = find(hash, spec)) return kernel;
   } catch (...) {  // out of memory: as good as absent
   }
   return behind_ == nullptr ? std::nullopt : behind_->load(hash, spec);
@@ -268,7 +278,7 @@ void PackedKernelStore::refuse(const std::string& hash, const codegen::KernelSpe
                                const std::string& why) noexcept {
   try {
     const std::lock_guard lock(mutex_);
-    if (!refused_.insert(hash).second && behind_ != nullptr) return behind_->refuse(hash, spec, why);
+    refused_.insert(hash);
   } catch (...) {  // out of memory: it may be handed out again, and refused again
   }
   if (behind_ != nullptr) behind_->refuse(hash, spec, why);

@@ -69,12 +69,18 @@ class KernelPack {
   TuningEntries tuning_;
 };
 
+/// The pack, open. Throws Error{io} with what is wrong with it.
+std::shared_ptr<const KernelPack> require_pack(const std::filesystem::path& path);
+
 /// Packs in front of another store, which may be null: kernels are looked for in the packs, in order, and
 /// saved in the other. Thread-safe if the other is.
 class PackedKernelStore final : public KernelStore {
  public:
   PackedKernelStore(std::vector<std::shared_ptr<const KernelPack>> packs,
                     std::shared_ptr<KernelStore> behind);
+
+  /// One more pack, looked in after those that are here.
+  void add(std::shared_ptr<const KernelPack> pack);
 
   std::optional<CompiledKernel> load(const std::string& hash,
                                      const codegen::KernelSpec& spec) noexcept override;
@@ -86,9 +92,9 @@ class PackedKernelStore final : public KernelStore {
  private:
   std::optional<CompiledKernel> find(const std::string& hash, const codegen::KernelSpec& spec);
 
-  std::vector<std::shared_ptr<const KernelPack>> packs_;
   std::shared_ptr<KernelStore> behind_;
-  std::mutex mutex_;
+  std::mutex mutex_;  // guards what follows
+  std::vector<std::shared_ptr<const KernelPack>> packs_;
   std::set<std::string> refused_;
 };
 

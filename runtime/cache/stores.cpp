@@ -10,13 +10,28 @@
 
 namespace flexgemm::detail {
 
+namespace {
+
+void log_pack(const KernelPack& pack) {
+  log(1, "kernel pack {}: {} kernels, {} tuning results", pack.path().string(), pack.kernel_hashes().size(),
+      pack.tuning().size());
+}
+
+}  // namespace
+
+void Stores::load_pack(const std::filesystem::path& path) const {
+  const auto pack = require_pack(path);
+  kernels->add(pack);
+  tuning->add(pack);
+  log_pack(*pack);
+}
+
 Stores open_stores(const ContextOptions& options) {
   Stores stores;
   std::vector<std::shared_ptr<const KernelPack>> packs;
   for (const std::filesystem::path& path : options.kernel_packs) {
     if (auto pack = KernelPack::open(path)) {
-      log(1, "kernel pack {}: {} kernels, {} tuning results", path.string(), (*pack)->kernel_hashes().size(),
-          (*pack)->tuning().size());
+      log_pack(**pack);
       packs.push_back(*pack);
     } else {
       report_once(pack.problem());
@@ -25,11 +40,11 @@ Stores open_stores(const ContextOptions& options) {
   std::shared_ptr<const CacheFolder> folder;
   if (auto located = CacheFolder::locate(options.cache)) {
     folder = *located;
-    stores.kernels = std::make_shared<DiskKernelStore>(folder);
   } else {
     report_once(located.problem());
   }
-  if (!packs.empty()) stores.kernels = std::make_shared<PackedKernelStore>(packs, std::move(stores.kernels));
+  stores.kernels = std::make_shared<PackedKernelStore>(
+      packs, folder == nullptr ? nullptr : std::make_shared<DiskKernelStore>(folder));
   stores.tuning = std::make_shared<TuningStore>(folder, std::move(packs));
   return stores;
 }

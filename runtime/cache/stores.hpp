@@ -4,15 +4,18 @@
 
 #include <flexgemm/context.hpp>
 
-#include "cache/kernel_store.hpp"
+#include "cache/kernel_pack.hpp"
 #include "cache/tuning_store.hpp"
 
 namespace flexgemm::detail {
 
 /// What outlives a context.
 struct Stores {
-  std::shared_ptr<KernelStore> kernels;  ///< null: without a cache and packs
-  std::shared_ptr<TuningStore> tuning;   ///< never null
+  std::shared_ptr<PackedKernelStore> kernels;  ///< never null
+  std::shared_ptr<TuningStore> tuning;         ///< never null
+
+  /// One more pack, looked in after those that are here. Throws Error{io} with what is wrong with the file.
+  void load_pack(const std::filesystem::path& path) const;
 };
 
 /// Opens the cache and the packs of a context. Never fails: what cannot be used is left out and reported once

@@ -28,6 +28,11 @@ TuningStore::TuningStore(std::shared_ptr<const CacheFolder> folder,
     : folder_(std::move(folder)), packs_(std::move(packs)) {}
 TuningStore::~TuningStore() = default;
 
+void TuningStore::add(std::shared_ptr<const KernelPack> pack) {
+  const std::lock_guard lock(mutex_);
+  packs_.push_back(std::move(pack));
+}
+
 std::optional<OpenFolder> TuningStore::open_folder() const {
   if (folder_ == nullptr) return std::nullopt;
   auto folder = folder_->open(tuning_folder, CacheFolder::Absent::leave);

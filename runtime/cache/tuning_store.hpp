@@ -49,6 +49,9 @@ class TuningStore {
                        std::vector<std::shared_ptr<const KernelPack>> packs = {});
   ~TuningStore();
 
+  /// One more pack, looked in after those that are here.
+  void add(std::shared_ptr<const KernelPack> pack);
+
   /// The result for exactly this key.
   std::optional<TuningEntry> find(const TuningKey& key) noexcept;
   /// The result with the least tuning_distance; of equally near ones the first by key.
@@ -67,8 +70,8 @@ class TuningStore {
   const TuningEntries& file_entries(const OpenFolder& folder, const std::string& name);
 
   std::shared_ptr<const CacheFolder> folder_;
+  std::mutex mutex_;  // guards what follows
   std::vector<std::shared_ptr<const KernelPack>> packs_;
-  std::mutex mutex_;
   TuningEntries own_;
   std::map<std::string, File> files_;
 };

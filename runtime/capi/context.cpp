@@ -1,4 +1,5 @@
 #include <string>
+#include <vector>
 
 #include <flexgemm/flexgemm.h>
 #include <flexgemm/flexgemm.hpp>
@@ -30,17 +31,11 @@ ContextOptions to_options(const flexgemm_context_options& given, Allocator* allo
   options.cache.limit_bytes = given.cache_limit_bytes;
   options.tuning.policy = to_tuning_policy(given.tuning_policy);
   options.tuning.jobs = given.tuning_jobs;
-  if (given.tuning_budget_ms < 0) {
-    detail::fail(ErrorCode::invalid_argument, "options->tuning_budget_ms is {}; it must not be negative",
-                 given.tuning_budget_ms);
-  }
-  if (given.tuning_budget_ms > 0)
-    options.tuning.budget_seconds = static_cast<double>(given.tuning_budget_ms) * 1e-3;
-  if (given.kernel_pack_count > 0) require_pointer(given.kernel_packs, "options->kernel_packs");
-  for (std::size_t i = 0; i < given.kernel_pack_count; ++i) {
-    require_pointer(given.kernel_packs[i], fmt::format("options->kernel_packs[{}]", i).c_str());
-    options.kernel_packs.emplace_back(given.kernel_packs[i]);
-  }
+  options.tuning.budget_seconds =
+      to_budget(given.tuning_budget_ms, options.tuning.budget_seconds, "options->tuning_budget_ms");
+  const std::vector<std::string> packs =
+      to_texts(given.kernel_packs, given.kernel_pack_count, "options->kernel_packs");
+  options.kernel_packs.assign(packs.begin(), packs.end());
   return options;
 }
 

@@ -37,6 +37,25 @@ constexpr std::array<std::pair<flexgemm_tuning_policy, TuningPolicy>, 3> policie
      {FLEXGEMM_TUNE_ON_MISS, TuningPolicy::on_miss},
      {FLEXGEMM_TUNE_FORCE, TuningPolicy::force}}};
 
+using Finding = CacheFinding::Kind;
+constexpr std::array<std::pair<flexgemm_finding_kind, Finding>, 11> finding_kinds{
+    {{FLEXGEMM_FINDING_NO_FOLDER, Finding::no_folder},
+     {FLEXGEMM_FINDING_SWITCHED_OFF, Finding::switched_off},
+     {FLEXGEMM_FINDING_UNTRUSTED, Finding::untrusted},
+     {FLEXGEMM_FINDING_READ_ONLY, Finding::read_only},
+     {FLEXGEMM_FINDING_DAMAGED, Finding::damaged},
+     {FLEXGEMM_FINDING_FOREIGN, Finding::foreign},
+     {FLEXGEMM_FINDING_NEWER, Finding::newer},
+     {FLEXGEMM_FINDING_OUTDATED, Finding::outdated},
+     {FLEXGEMM_FINDING_SET_ASIDE, Finding::set_aside},
+     {FLEXGEMM_FINDING_LEFT_OVER, Finding::left_over},
+     {FLEXGEMM_FINDING_UNREADABLE, Finding::unreadable}}};
+
+constexpr std::array<std::pair<flexgemm_tuning_end, TuneEnd>, 3> tuning_ends{
+    {{FLEXGEMM_TUNING_COMPLETE, TuneEnd::complete},
+     {FLEXGEMM_TUNING_BUDGET, TuneEnd::budget},
+     {FLEXGEMM_TUNING_CANCELLED, TuneEnd::cancelled}}};
+
 constexpr std::array<std::pair<flexgemm_activation, Activation>, 5> activations{
     {{FLEXGEMM_NO_ACTIVATION, Activation::none},
      {FLEXGEMM_RELU, Activation::relu},
@@ -86,12 +105,54 @@ TuningPolicy to_tuning_policy(flexgemm_tuning_policy policy) {
   return look_up(policies, policy, "tuning_policy", "", "flexgemm_tuning_policy");
 }
 
+CacheFinding::Kind to_finding_kind(flexgemm_finding_kind kind) {
+  return look_up(finding_kinds, kind, "kind", "", "flexgemm_finding_kind");
+}
+TuneEnd to_tuning_end(flexgemm_tuning_end end) {
+  return look_up(tuning_ends, end, "end", "", "flexgemm_tuning_end");
+}
+
 Activation to_activation(flexgemm_activation activation) {
   return look_up(activations, activation, "activation", "", "flexgemm_activation");
 }
 
 flexgemm_dtype from_dtype(DType dtype) noexcept { return number_of(dtypes, dtype); }
 flexgemm_algorithm from_algorithm(Algorithm algorithm) noexcept { return number_of(algorithms, algorithm); }
+flexgemm_tuning_policy from_tuning_policy(TuningPolicy policy) noexcept {
+  return number_of(policies, policy);
+}
+flexgemm_finding_kind from_finding_kind(CacheFinding::Kind kind) noexcept {
+  return number_of(finding_kinds, kind);
+}
+flexgemm_tuning_end from_tuning_end(TuneEnd end) noexcept { return number_of(tuning_ends, end); }
+
+double to_budget(std::int64_t milliseconds, double default_seconds, const char* name) {
+  if (milliseconds < 0) {
+    fail(ErrorCode::invalid_argument, "{} is {}; it must not be negative", name, milliseconds);
+  }
+  return milliseconds == 0 ? default_seconds : static_cast<double>(milliseconds) * 1e-3;
+}
+
+std::vector<std::string> to_texts(const char* const* texts, std::size_t count, const char* name) {
+  if (count > 0) require_pointer(texts, name);
+  std::vector<std::string> result;
+  for (std::size_t i = 0; i < count; ++i) {
+    require_pointer(texts[i], fmt::format("{}[{}]", name, i).c_str());
+    result.emplace_back(texts[i]);
+  }
+  return result;
+}
+
+Conv3dOptions to_conv_options(const flexgemm_conv3d_options* options, const char* name) {
+  const flexgemm_conv3d_options given = read_struct(options, name);
+  require_reserved(given.reserved, name);
+  return {.in_channels = given.in_channels,
+          .out_channels = given.out_channels,
+          .kernel = to_extents(given.kernel, 3),
+          .dtype = to_dtype(given.dtype, fmt::format("{}->dtype", name).c_str()),
+          .algorithm = to_algorithm(given.algorithm),
+          .epilogue = to_epilogue(given.epilogue)};
+}
 
 Extent3 to_extents(const std::int32_t (&extents)[3], std::int32_t default_extent) noexcept {
   if (extents[0] == 0 && extents[1] == 0 && extents[2] == 0)

@@ -5,8 +5,11 @@
 
 #include <cstddef>
 #include <string>
+#include <vector>
 
+#include <flexgemm/cache.hpp>
 #include <flexgemm/context.hpp>
+#include <flexgemm/flexgemm_tuning.h>
 #include <flexgemm/flexgemm_types.h>
 
 namespace flexgemm::capi {
@@ -18,8 +21,22 @@ Algorithm to_algorithm(flexgemm_algorithm algorithm);
 TuningPolicy to_tuning_policy(flexgemm_tuning_policy policy);
 Activation to_activation(flexgemm_activation activation);
 
+CacheFinding::Kind to_finding_kind(flexgemm_finding_kind kind);
+TuneEnd to_tuning_end(flexgemm_tuning_end end);
+
 flexgemm_dtype from_dtype(DType dtype) noexcept;
 flexgemm_algorithm from_algorithm(Algorithm algorithm) noexcept;
+flexgemm_tuning_policy from_tuning_policy(TuningPolicy policy) noexcept;
+flexgemm_finding_kind from_finding_kind(CacheFinding::Kind kind) noexcept;
+flexgemm_tuning_end from_tuning_end(TuneEnd end) noexcept;
+
+/// A budget in milliseconds as seconds; 0: `default_seconds`. `name` is the field's.
+double to_budget(std::int64_t milliseconds, double default_seconds, const char* name);
+
+/// An array of texts, none of them NULL. `name` is the field's.
+std::vector<std::string> to_texts(const char* const* texts, std::size_t count, const char* name);
+
+Conv3dOptions to_conv_options(const flexgemm_conv3d_options* options, const char* name);
 
 /// Three extents; all zeros: `default_extent` along each axis.
 Extent3 to_extents(const std::int32_t (&extents)[3], std::int32_t default_extent) noexcept;

@@ -75,15 +75,8 @@ flexgemm_status flexgemm_conv3d_create(const flexgemm_context* context,
   return guarded([&] {
     require_target(conv, "conv");
     require_pointer(context, "context");
-    const flexgemm_conv3d_options given = read_struct(options, "options");
-    require_reserved(given.reserved, "options");
-    *conv = new flexgemm_conv3d{context->allocator,
-                                context->context.conv3d({.in_channels = given.in_channels,
-                                                         .out_channels = given.out_channels,
-                                                         .kernel = to_extents(given.kernel, 3),
-                                                         .dtype = to_dtype(given.dtype, "options->dtype"),
-                                                         .algorithm = to_algorithm(given.algorithm),
-                                                         .epilogue = to_epilogue(given.epilogue)})};
+    *conv =
+        new flexgemm_conv3d{context->allocator, context->context.conv3d(to_conv_options(options, "options"))};
   });
 }
 

@@ -69,3 +69,7 @@ struct flexgemm_buffer {
   flexgemm::capi::SharedAllocator allocator;
   flexgemm::Buffer buffer;
 };
+
+struct flexgemm_tune_report {
+  flexgemm::TuneReport report;
+};

@@ -72,6 +72,13 @@ const char* flexgemm_tuning_policy_name(flexgemm_tuning_policy policy) {
   return name_of([policy] { return to_tuning_policy(policy); });
 }
 
+const char* flexgemm_tuning_end_name(flexgemm_tuning_end end) {
+  return name_of([end] { return to_tuning_end(end); });
+}
+const char* flexgemm_finding_kind_name(flexgemm_finding_kind kind) {
+  return name_of([kind] { return to_finding_kind(kind); });
+}
+
 const char* flexgemm_last_error_message(void) { return last_failure(); }
 
 flexgemm_status flexgemm_set_last_error(flexgemm_status status, const char* message) {

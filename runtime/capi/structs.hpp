@@ -8,6 +8,8 @@
 #include <cstring>
 #include <type_traits>
 
+#include <flexgemm/flexgemm_tuning.h>
+
 #include "capi/guard.hpp"
 
 namespace flexgemm::capi {
@@ -16,21 +18,25 @@ namespace flexgemm::capi {
 /// later version would put a field.
 template <class Struct>
 inline constexpr bool has_padding = !std::has_unique_object_representations_v<Struct>;
-/// The trait says so of every struct with a float: these are counted by hand.
+/// The trait says so of every struct with a float: their fields are counted by hand, as words of 4 and of 8
+/// bytes after struct_size.
+template <class Struct, std::size_t Words4, std::size_t Words8>
+inline constexpr bool is_longer_than = sizeof(Struct) != sizeof(std::size_t) + 4 * Words4 + 8 * Words8;
 template <>
-inline constexpr bool has_padding<flexgemm_epilogue> = sizeof(flexgemm_epilogue) !=
-                                                       sizeof(std::size_t) + 3 * sizeof(std::int32_t) +
-                                                           sizeof(float) + sizeof(const char*);
+inline constexpr bool has_padding<flexgemm_epilogue> = is_longer_than<flexgemm_epilogue, 4, 1>;
 template <>
-inline constexpr bool has_padding<flexgemm_frame_map_options> = sizeof(flexgemm_frame_map_options) !=
-                                                                sizeof(std::size_t) +
-                                                                    8 * sizeof(std::int32_t) + sizeof(double);
+inline constexpr bool has_padding<flexgemm_frame_map_options> =
+    is_longer_than<flexgemm_frame_map_options, 8, 1>;
 template <>
-inline constexpr bool has_padding<flexgemm_voxelizer_options> = sizeof(flexgemm_voxelizer_options) !=
-                                                                sizeof(std::size_t) +
-                                                                    2 * sizeof(std::int64_t) +
-                                                                    6 * sizeof(float) +
-                                                                    6 * sizeof(std::int32_t);
+inline constexpr bool has_padding<flexgemm_voxelizer_options> =
+    is_longer_than<flexgemm_voxelizer_options, 12, 2>;
+template <>
+inline constexpr bool has_padding<flexgemm_tune_candidate> = is_longer_than<flexgemm_tune_candidate, 4, 6>;
+template <>
+inline constexpr bool has_padding<flexgemm_tune_summary> = is_longer_than<flexgemm_tune_summary, 2, 5>;
+template <>
+inline constexpr bool has_padding<flexgemm_pass_description> =
+    is_longer_than<flexgemm_pass_description, 2, 3>;
 template <class Struct>
 inline constexpr bool is_versioned = std::is_trivially_copyable_v<Struct> && !has_padding<Struct>;
 

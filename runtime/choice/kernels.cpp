@@ -206,6 +206,7 @@ PassKernels pass_kernels(const PassDescription& pass, const TargetGpu& gpu) {
 std::vector<std::string> kernels_for_pack(std::span<const PassDescription> passes, const TargetGpu& gpu) {
   std::set<std::string> specs;
   for (const PassDescription& pass : passes) {
+    require_description(pass);  // its variants' counts are kept in range
     for (const PassDescription& variant : variants(pass)) {
       for (std::string& spec : pass_kernels(variant, gpu).kernels) specs.insert(std::move(spec));
     }

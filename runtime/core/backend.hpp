@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <string>
 
@@ -96,6 +97,10 @@ class Backend {
   /// Throws Error{unsupported} where nothing can be tuned. The map has rows.
   virtual TuneReport tune(const Conv3dOptions& conv, const MapData& map, const TuneRequest& request,
                           Stream stream) = 0;
+  virtual TuningOptions tuning() const = 0;
+  virtual void set_tuning(const TuningOptions& options) = 0;
+  /// Throws Error{io} with what is wrong with the file.
+  virtual void load_kernel_pack(const std::filesystem::path& file) = 0;
   virtual void forward(const ForwardArguments& arguments, Stream stream) = 0;
   virtual void backward(const BackwardArguments& arguments, Stream stream) = 0;
 

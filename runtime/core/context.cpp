@@ -1,3 +1,4 @@
+#include <cmath>
 #include <utility>
 
 #include <flexgemm/context.hpp>
@@ -16,6 +17,15 @@ void require_copy_pointers(const char* call, const void* target, const void* sou
   if (target != nullptr && source != nullptr) return;
   fail(ErrorCode::invalid_argument, "{} of {} bytes was given a null pointer as its {}", call, bytes,
        target == nullptr ? "target" : "source");
+}
+
+void require_tuning(const TuningOptions& options) {
+  if (options.jobs < 0) {
+    fail(ErrorCode::invalid_argument, "TuningOptions::jobs is {}; use 0 for one a processor", options.jobs);
+  }
+  if (std::isnan(options.budget_seconds)) {
+    fail(ErrorCode::invalid_argument, "TuningOptions::budget_seconds is NaN; use 0 for no limit");
+  }
 }
 
 }  // namespace
@@ -51,12 +61,22 @@ Context Context::open(Device device, const ContextOptions& options) {
     fail(ErrorCode::invalid_argument, "ContextOptions::threads is {}; use 0 for all processors",
          options.threads);
   }
+  require_tuning(options.tuning);
   return Context(device.is_cpu() ? open_cpu_backend(options) : open_cuda_backend(device.ordinal(), options));
 }
 
 Device Context::device() const { return backend_->device(); }
 std::string Context::description() const { return backend_->description(); }
 MemoryStatistics Context::memory() const { return backend_->memory(); }
+
+TuningOptions Context::tuning() const { return backend_->tuning(); }
+
+void Context::set_tuning(const TuningOptions& options) {
+  require_tuning(options);
+  backend_->set_tuning(options);
+}
+
+void Context::load_kernel_pack(const std::filesystem::path& file) { backend_->load_kernel_pack(file); }
 
 NeighborMap Context::submanifold_map(const ConstTensorView& coords, const Grid& grid,
                                      const SubmanifoldOptions& options, Stream stream) const {

@@ -1,9 +1,11 @@
 #include <cstring>
 #include <memory>
+#include <mutex>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include "cache/kernel_pack.hpp"
 #include "core/backend_plan.hpp"
 #include "core/fail.hpp"
 #include "core/log.hpp"
@@ -63,7 +65,8 @@ class CpuPlan final : public BackendPlan {
 
 class CpuBackend final : public Backend {
  public:
-  explicit CpuBackend(const ContextOptions& options) : cpu_(std::make_shared<CpuDevice>(options)) {}
+  explicit CpuBackend(const ContextOptions& options)
+      : cpu_(std::make_shared<CpuDevice>(options)), tuning_(options.tuning) {}
 
   Device device() const noexcept override { return Device::cpu(); }
   std::string description() const override {
@@ -78,6 +81,16 @@ class CpuBackend final : public Backend {
   TuneReport tune(const Conv3dOptions&, const MapData&, const TuneRequest&, Stream) override {
     fail(ErrorCode::unsupported, "the CPU backend has no kernels to choose from: tune on a CUDA device");
   }
+
+  TuningOptions tuning() const override {
+    const std::lock_guard lock(tuning_mutex_);
+    return tuning_;
+  }
+  void set_tuning(const TuningOptions& options) override {
+    const std::lock_guard lock(tuning_mutex_);
+    tuning_ = options;
+  }
+  void load_kernel_pack(const std::filesystem::path& file) override { (void)require_pack(file); }
 
   KernelChoice choice(const Conv3dOptions& conv, const MapData& map, Op op) override {
     const ProblemShape shape = shape_of(conv, map, op);
@@ -187,6 +200,8 @@ class CpuBackend final : public Backend {
   }
 
   std::shared_ptr<CpuDevice> cpu_;
+  mutable std::mutex tuning_mutex_;
+  TuningOptions tuning_;  // kept for who asks; there is nothing to tune
 };
 
 }  // namespace

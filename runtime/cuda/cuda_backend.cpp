@@ -15,8 +15,8 @@ namespace flexgemm::detail {
 CudaBackend::CudaBackend(std::shared_ptr<const CudaDevice> device, const ContextOptions& options,
                          const Stores& stores)
     : device_(std::move(device)),
+      stores_(stores),
       kernels_(*device_, stores.kernels),
-      tuning_store_(stores.tuning),
       choices_(kernels_, stores.tuning, options.tuning) {}
 
 std::shared_ptr<const MapData> CudaBackend::submanifold_map(const MapArguments& arguments, Stream stream) {
@@ -42,6 +42,11 @@ TuneReport CudaBackend::tune(const Conv3dOptions& conv, const MapData& map, cons
   }
   if (request.pass.result) pass.output_dtype = storage_type(*request.pass.result);
   return choices_.tune(pass, request, stream);
+}
+
+void CudaBackend::load_kernel_pack(const std::filesystem::path& file) {
+  stores_.load_pack(file);
+  choices_.forget();
 }
 
 void CudaBackend::run(const GemmPass& pass, Stream stream) {

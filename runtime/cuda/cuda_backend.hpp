@@ -28,6 +28,9 @@ class CudaBackend final : public Backend {
   KernelChoice choice(const Conv3dOptions& conv, const MapData& map, Op op) override;
   TuneReport tune(const Conv3dOptions& conv, const MapData& map, const TuneRequest& request,
                   Stream stream) override;
+  TuningOptions tuning() const override { return choices_.options(); }
+  void set_tuning(const TuningOptions& options) override { choices_.set_options(options); }
+  void load_kernel_pack(const std::filesystem::path& file) override;
   void forward(const ForwardArguments& arguments, Stream stream) override;
   void backward(const BackwardArguments& arguments, Stream stream) override;
 
@@ -45,15 +48,15 @@ class CudaBackend final : public Backend {
   /// What the tuner, tests and benchmarks build on.
   const CudaDevice& cuda_device() const noexcept { return *device_; }
   KernelCache& kernels() noexcept { return kernels_; }
-  TuningStore& tuning_store() noexcept { return *tuning_store_; }
+  TuningStore& tuning_store() noexcept { return *stores_.tuning; }
 
  private:
   /// Chooses and runs; the device's context must be current.
   void run(const GemmPass& pass, Stream stream);
 
   std::shared_ptr<const CudaDevice> device_;
+  Stores stores_;
   KernelCache kernels_;
-  std::shared_ptr<TuningStore> tuning_store_;
   PassChoices choices_;
 };
 

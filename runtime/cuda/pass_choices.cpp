@@ -81,8 +81,31 @@ std::optional<GemmChoice> PassChoices::remembered(const PassShape& shape) {
   return found->second;
 }
 
-void PassChoices::remember(const PassShape& shape, const GemmChoice& choice) {
+TuningOptions PassChoices::options() const {
   const std::lock_guard lock(mutex_);
+  return options_;
+}
+
+void PassChoices::set_options(const TuningOptions& options) {
+  const bool tunes = options.policy != TuningPolicy::never;
+  const std::lock_guard lock(mutex_);
+  if (tunes && options.policy != options_.policy) forget_all();
+  options_ = options;
+}
+
+void PassChoices::forget() {
+  const std::lock_guard lock(mutex_);
+  forget_all();
+}
+
+void PassChoices::forget_all() {
+  ++generation_;
+  choices_.clear();
+}
+
+void PassChoices::remember(const PassShape& shape, const GemmChoice& choice, std::int64_t generation) {
+  const std::lock_guard lock(mutex_);
+  if (generation != generation_) return;
   if (choices_.size() >= most_choices) choices_.clear();
   choices_.insert_or_assign(shape, choice);
 }
@@ -90,9 +113,14 @@ void PassChoices::remember(const PassShape& shape, const GemmChoice& choice) {
 GemmChoice PassChoices::get(const GemmPass& pass, Stream stream) {
   if (pass.map->is_frame()) return ask(pass);  // what is in it now says nothing about the frames to come
   const PassShape shape = with_rounded_counts(shape_of(pass));
-  if (auto choice = remembered(shape)) return *choice;
+  std::int64_t generation = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto found = choices_.find(shape); found != choices_.end()) return found->second;
+    generation = generation_;
+  }
   const GemmChoice choice = decide(pass, shape, stream, true);
-  remember(shape, choice);
+  remember(shape, choice, generation);
   return choice;
 }
 
@@ -110,14 +138,15 @@ TuningKey PassChoices::key_of(const PassShape& shape) const {
 GemmChoice PassChoices::decide(const GemmPass& pass, const PassShape& shape, Stream stream, bool may_tune) {
   const TargetDevice target = target_of(kernels_.device());
   const TuningKey key = key_of(shape);
-  if (may_tune && options_.policy == TuningPolicy::force) {
+  const TuningPolicy policy = options().policy;
+  if (may_tune && policy == TuningPolicy::force) {
     if (auto choice = tune_now(pass, shape, stream)) return *choice;
   }
   if (const auto decision = tuned_choice(*store_, key, target, shape)) {
     log_decision(pass, shape, decision->choice, decision->why);
     return decision->choice;
   }
-  if (may_tune && options_.policy == TuningPolicy::on_miss) {
+  if (may_tune && policy == TuningPolicy::on_miss) {
     if (auto choice = tune_now(pass, shape, stream)) return *choice;
   }
   const Decision decision = untuned_choice(*store_, key, target, shape);
@@ -135,8 +164,9 @@ std::optional<GemmChoice> PassChoices::tune_now(const GemmPass& pass, const Pass
   }
   try {
     TuneRequest request;
-    request.budget_seconds = options_.budget_seconds;
-    request.jobs = options_.jobs;
+    const TuningOptions limits = options();
+    request.budget_seconds = limits.budget_seconds;
+    request.jobs = limits.jobs;
     PassTuning tuning_result = tune_pass(kernels_, without_fused_epilogue(pass), request, stream);
     if (!tuning_result.report.winner) return std::nullopt;
     store_->save(entry_of(key_of(shape), shape_of(pass), tuning_result.report));

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -30,17 +31,26 @@ class PassChoices {
   /// Tunes whatever was known, stores the winner if the request says so, and uses it from now on.
   TuneReport tune(const GemmPass& pass, const TuneRequest& request, Stream stream);
 
+  TuningOptions options() const;
+  /// A policy that tunes also forgets what was decided without.
+  void set_options(const TuningOptions& options);
+  /// Every pass is decided about anew: there is more to know now.
+  void forget();
+
  private:
   std::optional<GemmChoice> remembered(const PassShape& shape);
-  void remember(const PassShape& shape, const GemmChoice& choice);
+  /// Unless all was forgotten since `generation`: the choice may rest on what was known before.
+  void remember(const PassShape& shape, const GemmChoice& choice, std::int64_t generation);
+  void forget_all();  // mutex_ is held
   GemmChoice decide(const GemmPass& pass, const PassShape& shape, Stream stream, bool may_tune);
   TuningKey key_of(const PassShape& shape) const;
   std::optional<GemmChoice> tune_now(const GemmPass& pass, const PassShape& shape, Stream stream);
 
   KernelCache& kernels_;
   std::shared_ptr<TuningStore> store_;
+  mutable std::mutex mutex_;  // guards what follows, up to tried_
   TuningOptions options_;
-  std::mutex mutex_;  // guards choices_ and tried_
+  std::int64_t generation_ = 0;  // how often all was forgotten
   std::map<PassShape, GemmChoice> choices_;
   std::set<TuningKey> tried_;  // shapes that this context has tuned, or could not
   std::mutex tuning_mutex_;

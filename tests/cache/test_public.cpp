@@ -321,9 +321,35 @@ TEST_CASE("a context's stores: packs in front of the cache, and a bad pack left 
   CHECK(child.status == 0);
   CHECK_THAT(child.log, ContainsSubstring("The kernel pack " + bad.string() + " is not a kernel pack"));
   const Stores off = open_stores({.cache = {.enabled = false}});
-  CHECK(off.kernels == nullptr);
+  CHECK_FALSE(off.kernels->save(kernel.hash, spec, compiled(kernel)));
+  CHECK_FALSE(off.kernels->load(kernel.hash, spec));
   CHECK_FALSE(off.tuning->save(made_entry(1)));
   const Stores alone = open_stores({.cache = {.enabled = false}, .kernel_packs = {cache.pack()}});
   CHECK(alone.kernels->load(kernel.hash, spec));
   CHECK_FALSE(alone.kernels->save(kernel.hash, spec, compiled(kernel)));
+}
+
+TEST_CASE("a pack that is loaded later serves from then on, after those that were there") {
+  const SampleCache cache;
+  pack_cache(cache.pack(), cache.options());
+  const KernelImage kernel = cache.kernels[0];
+  const codegen::KernelSpec spec = codegen::parse_spec(kernel.spec);
+  const Stores stores = open_stores({.cache = {.enabled = false}});
+  CHECK_FALSE(stores.kernels->load(kernel.hash, spec));
+  CHECK_FALSE(stores.tuning->find(made_entry(1).key));
+  const fs::path absent = cache.folder.path() / "absent.pack";
+  CHECK_THAT(error_of([&] { stores.load_pack(absent); }), ContainsSubstring(absent.string()));
+  CHECK_FALSE(stores.kernels->load(kernel.hash, spec));
+
+  const fs::path other = cache.folder.path() / "other.pack";
+  PackBuilder builder;
+  TuningEntry slower = made_entry(1);
+  slower.winner.kernel = made_entry(2).winner.kernel;
+  builder.add(slower);
+  builder.write(other);
+  stores.load_pack(cache.pack());
+  stores.load_pack(other);
+  REQUIRE(stores.kernels->load(kernel.hash, spec));
+  CHECK(stores.kernels->load(kernel.hash, spec)->image == kernel.image);
+  CHECK(stores.tuning->find(made_entry(1).key) == made_entry(1));
 }

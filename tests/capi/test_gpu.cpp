@@ -11,6 +11,7 @@
 
 #include "capi/support.hpp"
 #include "op/tensors.hpp"
+#include "scene/temporary_folder.hpp"
 
 using namespace flexgemm;
 using namespace flexgemm::capi_test;
@@ -217,4 +218,113 @@ TEST_CASE("on a GPU the C interface gives the bits of the C++ API, in an engine'
     CHECK(memory.blocks == 0);
     CHECK(driver.destroy_context(options.cuda_context) == 0);
   }
+}
+
+namespace {
+
+/// A context whose cache lies in `folder`, or that has none if it is empty.
+Owned<flexgemm_context> open_gpu(const std::string& folder) {
+  auto options = zeroed<flexgemm_context_options>();
+  options.cache_folder = folder.c_str();
+  options.disable_cache = folder.empty() ? 1 : 0;
+  flexgemm_context* made = nullptr;
+  require_ok(flexgemm_context_open(FLEXGEMM_DEVICE_CUDA, 0, &options, &made));
+  return Owned<flexgemm_context>(made);
+}
+
+/// A layer's map and convolution in a context.
+struct OnGpu {
+  OnGpu(const flexgemm_context* context, const Layer& layer) : conv(layer.conv(context)) {
+    const Uploaded coords(context, layer.cloud.coords.data(), layer.cloud.coords.size() * 4, nullptr);
+    flexgemm_tensor view = layer.coords_view;
+    view.data = coords.data();
+    flexgemm_map* made = nullptr;
+    require_ok(flexgemm_submanifold_map_create(context, &view, &layer.grid, nullptr, nullptr, &made));
+    map.reset(made);
+  }
+  std::string choice() const {
+    char kernel[512];
+    require_ok(flexgemm_conv3d_get_choice(conv.get(), map.get(), FLEXGEMM_FORWARD, nullptr, kernel,
+                                          sizeof kernel, nullptr));
+    return kernel;
+  }
+  Owned<flexgemm_conv3d> conv;
+  Owned<flexgemm_map> map;
+};
+
+struct Told {
+  int calls = 0, measured = 0;
+  bool had_leader = false;
+};
+
+void note_progress(void* user_data, const flexgemm_tune_progress* progress) {
+  auto& told = *static_cast<Told*>(user_data);
+  ++told.calls;
+  told.measured = progress->measured;
+  told.had_leader = told.had_leader || (progress->leader != nullptr && progress->leader->measured_ms > 0);
+}
+
+}  // namespace
+
+TEST_CASE("a layer is tuned through the C interface, and its result reaches other contexts and a pack") {
+  if (cuda_device_count() == 0) SKIP("no GPU");
+  const TemporaryFolder folder;
+  const std::string cache = (folder.path() / "cache").string();
+  const std::string pack = (folder.path() / "tuned.pack").string();
+  const Layer layer(rows, DType::f16, 32, 48);
+  const Owned<flexgemm_context> context = open_gpu(cache);
+  const OnGpu problem(context.get(), layer);
+  Told told;
+  auto request = zeroed<flexgemm_tune_request>();
+  request.progress = note_progress;
+  request.user_data = &told;
+  request.budget_ms = 60'000;
+  flexgemm_tune_report* report = nullptr;
+  require_ok(flexgemm_conv3d_tune(problem.conv.get(), problem.map.get(), &request, nullptr, &report));
+  const std::unique_ptr<flexgemm_tune_report, void (*)(flexgemm_tune_report*)> owner(
+      report, flexgemm_tune_report_destroy);
+  auto summary = zeroed<flexgemm_tune_summary>();
+  require_ok(flexgemm_tune_report_get_summary(report, &summary));
+  CHECK(told.calls > 1);
+  CHECK(told.measured > 1);
+  CHECK(told.had_leader);
+  CHECK(summary.candidates > 1);
+  CHECK(summary.predicted >= 0);
+  CHECK(summary.end == FLEXGEMM_TUNING_COMPLETE);
+  CHECK(summary.stored == 1);
+  CHECK(summary.seconds > 0);
+  REQUIRE(summary.winner == 0);
+  auto winner = zeroed<flexgemm_tune_candidate>();
+  require_ok(flexgemm_tune_report_get_candidate(report, summary.winner, &winner));
+  CHECK(winner.measured_ms > 0);
+  CHECK(winner.least_ms <= winner.measured_ms);
+  CHECK(winner.samples > 0);
+  CHECK(winner.error >= 0);
+  CHECK(winner.disqualified == nullptr);
+  check_failure(flexgemm_tune_report_get_candidate(report, summary.candidates, &winner),
+                FLEXGEMM_INVALID_ARGUMENT, {"position is"});
+  const std::string kernel = winner.kernel;
+  CHECK(problem.choice() == kernel);
+
+  const Owned<flexgemm_context> other = open_gpu(cache);
+  CHECK(OnGpu(other.get(), layer).choice() == kernel);
+  auto options = zeroed<flexgemm_cache_options>();
+  options.folder = cache.c_str();
+  auto change = zeroed<flexgemm_cache_change>();
+  require_ok(flexgemm_pack_write(pack.c_str(), &options, nullptr, &change, nullptr, nullptr));
+  CHECK(change.kernels > 0);
+  CHECK(change.tuning_entries == 1);
+  const Owned<flexgemm_context> third = open_gpu({});
+  const OnGpu without_cache(third.get(), layer);
+  (void)without_cache.choice();  // decided before the pack is there
+  require_ok(flexgemm_context_load_kernel_pack(third.get(), pack.c_str()));
+  CHECK(without_cache.choice() == kernel);
+
+  request.cancelled = [](void*) { return 1; };
+  flexgemm_tune_report* cancelled = nullptr;
+  require_ok(flexgemm_conv3d_tune(problem.conv.get(), problem.map.get(), &request, nullptr, &cancelled));
+  require_ok(flexgemm_tune_report_get_summary(cancelled, &summary));
+  flexgemm_tune_report_destroy(cancelled);
+  CHECK(summary.end == FLEXGEMM_TUNING_CANCELLED);
+  CHECK(summary.winner == -1);
 }

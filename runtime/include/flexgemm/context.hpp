@@ -122,6 +122,20 @@ class FLEXGEMM_API Context {
 
   MemoryStatistics memory() const;
 
+  /// How this context tunes now; and another way from now on, for all its handles: a program tunes while it
+  /// loads and sets `never` before its frames begin. Shapes that were decided about without tuning are
+  /// decided about anew when the policy becomes `on_miss` or `force`; what a context has tuned it does not
+  /// tune again (Conv3d::tune does). Plans keep what they have. On the CPU it is kept and has no effect.
+  /// Throws Error{invalid_argument}.
+  TuningOptions tuning() const;
+  void set_tuning(const TuningOptions& options);
+
+  /// Adds a kernel pack to those of ContextOptions::kernel_packs, after them; layers that were decided about
+  /// are decided about anew, plans keep what they have. Header, index and tuning results are verified now, a
+  /// kernel when it is loaded; verify_pack checks every byte. A CPU context checks as much and uses none of
+  /// it. Throws Error{io} with what is wrong with the file.
+  void load_kernel_pack(const std::filesystem::path& file);
+
  private:
   explicit Context(std::shared_ptr<detail::Backend> backend) noexcept;
   std::shared_ptr<detail::Backend> backend_;

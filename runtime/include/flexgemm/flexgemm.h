@@ -38,6 +38,7 @@
 // rounded down. N = 0 is valid everywhere. Storage type: float for F32 and TF32, else the type itself.
 
 #include <flexgemm/export.h>
+#include <flexgemm/flexgemm_tuning.h>
 #include <flexgemm/flexgemm_types.h>
 #include <flexgemm/version.h>
 

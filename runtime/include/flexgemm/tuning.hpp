@@ -28,7 +28,8 @@ FLEXGEMM_API TuningPolicy parse_tuning_policy(std::string_view text);
 /// choose.
 struct TuningOptions {
   TuningPolicy policy = TuningPolicy::never;
-  /// Seconds that one shape may take, compilation included. What has been measured by then decides.
+  /// Seconds that one shape may take, compilation included; <= 0: no limit. What has been measured by then
+  /// decides.
   double budget_seconds = 10;
   /// Worker processes that compile; 0: one a processor that the process may use, at most 16.
   int jobs = 0;
