@@ -17,7 +17,7 @@ esac
 needed=("g++ 4:11" "cmake 3.25" "ninja-build 0" "libfmt-dev 9" "nlohmann-json3-dev 3.9" "libcli11-dev 2.1"
   "zlib1g-dev 0" "libopenblas-dev 0")
 if [[ $tests == yes ]]; then
-  needed+=("catch2 3" "pkg-config 0" "libdlpack-dev 0")
+  needed+=("catch2 3" "pkg-config 0" "libdlpack-dev 0" "libboost-context-dev 0")
 fi
 
 if ! command -v apt-get > /dev/null || ! command -v dpkg-query > /dev/null; then

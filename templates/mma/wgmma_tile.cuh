@@ -64,16 +64,17 @@ struct WgmmaTile {
   /// Writes the 16 rows of slice `slice` to shared memory, row-major with `pitch` floats a row.
   __device__ __forceinline__ void store_slice(int slice, float* target, int pitch) const {
     const int lane = threadIdx.x % 32;
+    // Constant offsets from two pointers: with an address computed for each store, compile time grows with
+    // the square of their number.
+    float2* upper = reinterpret_cast<float2*>(target + lane / 4 * pitch + lane % 4 * 2);
+    float2* lower = upper + 4 * pitch;
 #pragma unroll
     for (int i = 0; i < kRowBlocks; ++i) {
       if (i != slice) continue;  // keeps the register index a constant
 #pragma unroll
       for (int j = 0; j < kWarpColumns / 8; ++j) {
-        float* upper = target + lane / 4 * pitch + j * 8 + lane % 4 * 2;
-        float* lower = upper + 8 * pitch;
-        *reinterpret_cast<float2*>(upper) = make_float2(accumulators[i][4 * j], accumulators[i][4 * j + 1]);
-        *reinterpret_cast<float2*>(lower) =
-            make_float2(accumulators[i][4 * j + 2], accumulators[i][4 * j + 3]);
+        upper[4 * j] = make_float2(accumulators[i][4 * j], accumulators[i][4 * j + 1]);
+        lower[4 * j] = make_float2(accumulators[i][4 * j + 2], accumulators[i][4 * j + 3]);
       }
     }
   }

@@ -1,0 +1,21 @@
+#pragma once
+
+// templates/ptx/copy.cuh for the emulated machine.
+
+namespace flexgemm {
+
+inline unsigned shared_address(const void* pointer) { return emulator::shared_offset(pointer); }
+
+template <int kBytes>
+inline void copy_async(unsigned target, const void* source, bool valid) {
+  emulator::copy_async(target, source, kBytes, valid);
+}
+
+inline void copy_commit() { emulator::copy_commit(); }
+
+template <int kPending>
+inline void copy_wait() {
+  emulator::copy_wait(kPending);
+}
+
+}  // namespace flexgemm

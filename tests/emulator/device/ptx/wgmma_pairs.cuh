@@ -1,0 +1,22 @@
+#pragma once
+
+#include "config.cuh"
+
+// templates/ptx/wgmma_pairs.cuh for the emulated machine.
+
+namespace flexgemm {
+
+template <int kBlockBytes>
+inline unsigned long long wgmma_pairs_descriptor(unsigned shared_address) {
+  return static_cast<unsigned long long>((shared_address & 0x3ffff) >> 4) |
+         (static_cast<unsigned long long>(kBlockBytes / 16) << 16) | (64ull << 32) | (1ull << 62);
+}
+
+template <ComputeType kCompute, int kColumns>
+struct WgmmaTransposed {
+  static void run(float (&d)[kColumns / 2], unsigned long long a, unsigned long long b) {
+    emulator::wgmma(d, kColumns, a, b, static_cast<emulator::Number>(kCompute), true);
+  }
+};
+
+}  // namespace flexgemm

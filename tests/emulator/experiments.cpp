@@ -1,0 +1,353 @@
+#include "emulator/experiments.hpp"
+
+#include <cmath>
+#include <functional>
+
+#include "codegen/emit.hpp"
+#include "codegen/resources.hpp"
+#include "emulator/layouts.hpp"
+#include "emulator/machine.hpp"
+#include "emulator/tensor.hpp"
+#include "reference/reference.hpp"
+#include "runtime/cuda/kernel_parameters.hpp"
+
+namespace flexgemm::emulator {
+
+using codegen::BiasType;
+using codegen::ElementType;
+using codegen::KernelKind;
+using codegen::KernelSpec;
+using codegen::OutputType;
+
+namespace {
+
+/// The one epilogue that the emulated specs have, and its formula.
+constexpr const char* known_epilogue = "relu((acc+bias)*scale+shift+residual)";
+
+DType dtype_of(ElementType type) {
+  switch (type) {
+    case ElementType::f16:
+      return DType::f16;
+    case ElementType::bf16:
+      return DType::bf16;
+    case ElementType::tf32:
+      return DType::tf32;
+    default:
+      return DType::f32;
+  }
+}
+
+ElementType output_type(const KernelSpec& spec) {
+  return spec.output == OutputType::partial ? ElementType::f32 : spec.compute;
+}
+
+/// A launch that can be repeated, with what it should have computed.
+struct Experiment {
+  Launch launch;
+  Tensor* output;
+  std::vector<double> expected;
+  /// Brings the output's elements to the order and number of `expected`; the identity if empty.
+  std::function<std::vector<double>(const std::vector<double>&)> collect{};
+};
+
+Verdict judge(const KernelSpec& spec, const Workshop& workshop, const Experiment& experiment, int rounds,
+              std::uint64_t seed) {
+  Verdict verdict;
+  const Program program(spec, workshop, 1);
+  std::vector<std::byte> first;
+  const std::vector<std::byte> before = experiment.output->bits();
+  for (int round = 0; round < rounds; ++round) {
+    std::memcpy(experiment.output->data(), before.data(), before.size());
+    try {
+      run(program, experiment.launch, seed + static_cast<std::uint64_t>(round));
+    } catch (const MachineError& error) {
+      verdict.fault = error.what();
+      return verdict;
+    }
+    if (round == 0) first = experiment.output->bits();
+    if (experiment.output->bits() != first) {
+      verdict.fault = "another schedule gives other bits";
+      return verdict;
+    }
+  }
+  std::vector<double> result = experiment.output->values();
+  if (experiment.collect) result = experiment.collect(result);
+  verdict.error = reference::relative_error(result, experiment.expected);
+  const double bound = reference::tolerance(dtype_of(spec.compute));
+  if (!(verdict.error <= bound))
+    verdict.fault =
+        "the relative error is " + std::to_string(verdict.error) + ", allowed is " + std::to_string(bound);
+  return verdict;
+}
+
+/// Operands of the last arithmetic: bias, residual, scale and shift.
+struct Finish {
+  Tensor bias, residual, scale, shift;
+
+  Finish(const KernelSpec& spec, std::int64_t rows, std::uint64_t seed)
+      : bias(Tensor::random(spec.bias == BiasType::f32 ? ElementType::f32 : spec.compute, spec.out_channels,
+                            1.0, seed)),
+        residual(Tensor::random(spec.compute, rows * spec.out_channels, 1.0, seed + 1)),
+        scale(Tensor::random(ElementType::f32, spec.out_channels, 1.0, seed + 2)),
+        shift(Tensor::random(ElementType::f32, spec.out_channels, 1.0, seed + 3)) {}
+
+  template <class Parameters>
+  void bind(const KernelSpec& spec, Parameters& parameters) const {
+    parameters.bias = spec.bias == BiasType::none ? nullptr : bias.data();
+    if (spec.epilogue.empty()) return;
+    parameters.residual = residual.data();
+    parameters.scale = static_cast<const float*>(scale.data());
+    parameters.shift = static_cast<const float*>(shift.data());
+  }
+
+  /// Applies it to finished sums without bias [rows, Co].
+  void apply(const KernelSpec& spec, std::vector<double>& sums) const {
+    if (spec.output == OutputType::partial) return;
+    if (!spec.epilogue.empty() && spec.epilogue != known_epilogue)
+      throw std::invalid_argument("no formula here for the epilogue " + spec.epilogue);
+    for (std::size_t i = 0; i < sums.size(); ++i) {
+      const auto channel = static_cast<std::int64_t>(i) % spec.out_channels;
+      if (spec.bias != BiasType::none) sums[i] += bias.at(channel);
+      if (!spec.epilogue.empty())
+        sums[i] = std::max(
+            0.0, sums[i] * scale.at(channel) + shift.at(channel) + residual.at(static_cast<std::int64_t>(i)));
+    }
+  }
+};
+
+Verdict examine_implicit_gemm(const KernelSpec& spec, const Workshop& workshop, int rounds,
+                              std::uint64_t seed) {
+  const std::int64_t rows = spec.row_tile * 2 + 37;
+  const Map map = make_map(rows, spec.volume, seed);
+  const TileLayout layout = tile_layout(map, spec.row_tile, seed);
+  const std::int64_t k = std::int64_t{spec.volume} * spec.in_channels;
+  const Tensor feats = Tensor::random(spec.compute, rows * spec.in_channels, 1.0, seed + 10);
+  const Tensor weight =
+      Tensor::random(spec.compute, k * spec.out_channels, 1.0 / std::sqrt(static_cast<double>(k)), seed + 11);
+  const Finish finish(spec, rows, seed + 12);
+  const int splits = spec.output == OutputType::partial ? 3 : 1;
+  Tensor output(output_type(spec), rows * spec.out_channels * splits);
+  const Buffer order(layout.order), tile_begin(layout.tile_begin), step_offset(layout.step_offset),
+      step_rows(layout.step_rows), tile_order(layout.tile_order);
+  detail::ImplicitGemmParameters parameters{
+      .feats = feats.data(),
+      .weight = weight.data(),
+      .bias = nullptr,
+      .output = output.data(),
+      .order = reinterpret_cast<const std::int32_t*>(order.data()),
+      .tile_begin = reinterpret_cast<const std::int64_t*>(tile_begin.data()),
+      .step_offset = reinterpret_cast<const std::int32_t*>(step_offset.data()),
+      .step_rows = reinterpret_cast<const std::int32_t*>(step_rows.data()),
+      .tile_order = seed % 2 == 0 ? nullptr : reinterpret_cast<const std::int32_t*>(tile_order.data()),
+      .rows = rows,
+      .tiles = layout.tiles,
+      .splits = splits};
+  finish.bind(spec, parameters);
+  const codegen::LaunchShape shape = launch_shape(spec);
+  Experiment experiment{
+      .launch = {.grid = {static_cast<unsigned>(layout.tiles * shape.column_tiles),
+                          static_cast<unsigned>(splits), 1},
+                 .threads = shape.threads,
+                 .shared_bytes = shape.shared_bytes,
+                 .parameters = &parameters},
+      .output = &output,
+      .expected = reference::forward(map.view(), feats.values().data(), weight.values().data(), nullptr,
+                                     spec.in_channels, spec.out_channels)};
+  finish.apply(spec, experiment.expected);
+  experiment.collect = [splits](const std::vector<double>& parts) {
+    std::vector<double> sums(parts.size() / static_cast<std::size_t>(splits));
+    for (std::size_t i = 0; i < parts.size(); ++i) sums[i % sums.size()] += parts[i];
+    return sums;
+  };
+  return judge(spec, workshop, experiment, rounds, seed);
+}
+
+Verdict examine_grad_weight(const KernelSpec& spec, const Workshop& workshop, int rounds,
+                            std::uint64_t seed) {
+  constexpr std::int64_t rows = 400;
+  const Map map = make_map(rows, spec.volume, seed);
+  const PairLayout layout = pair_layout(map, spec.offsets);
+  const Tensor feats = Tensor::random(spec.compute, rows * spec.in_channels, 1.0, seed + 10);
+  const Tensor grad_out = Tensor::random(spec.compute, rows * spec.out_channels, 1.0, seed + 11);
+  const bool split = spec.output == OutputType::partial;
+  const bool accumulate = !split && seed % 2 == 1;
+  const std::int64_t count = std::int64_t{spec.out_channels} * spec.volume * spec.in_channels;
+  const std::int64_t part = std::int64_t{spec.out_channels} * spec.offsets * spec.in_channels;
+  Tensor output = accumulate ? Tensor::random(output_type(spec), count, 1.0, seed + 12)
+                             : Tensor(output_type(spec), split ? part * layout.parts : count);
+  const Buffer group_begin(layout.group_begin), pairs(layout.pairs), part_group(layout.part_group),
+      part_begin(layout.part_begin);
+  const detail::GradWeightParameters parameters{
+      .feats = feats.data(),
+      .grad_out = grad_out.data(),
+      .output = output.data(),
+      .group_begin = reinterpret_cast<const std::int64_t*>(group_begin.data()),
+      .pairs = reinterpret_cast<const std::int32_t*>(pairs.data()),
+      .part_group = split ? reinterpret_cast<const std::int32_t*>(part_group.data()) : nullptr,
+      .part_begin = reinterpret_cast<const std::int32_t*>(part_begin.data()),
+      .accumulate = accumulate,
+      .unused = 0};
+  const codegen::LaunchShape shape = launch_shape(spec);
+  Experiment experiment{
+      .launch = {.grid = {static_cast<unsigned>(shape.tiles),
+                          static_cast<unsigned>(split ? layout.parts : layout.groups), 1},
+                 .threads = shape.threads,
+                 .shared_bytes = shape.shared_bytes,
+                 .parameters = &parameters},
+      .output = &output,
+      .expected = reference::grad_weight(map.view(), grad_out.values().data(), feats.values().data(),
+                                         spec.in_channels, spec.out_channels)};
+  if (accumulate) {
+    for (std::int64_t i = 0; i < count; ++i) experiment.expected[static_cast<std::size_t>(i)] += output.at(i);
+  }
+  if (split) {
+    experiment.collect = [&](const std::vector<double>& parts) {
+      std::vector<double> sums(static_cast<std::size_t>(count));
+      for (std::int64_t i = 0; i < count; ++i) {
+        const std::int64_t ci = i % spec.in_channels;
+        const std::int64_t v = i / spec.in_channels % spec.volume;
+        const std::int64_t co = i / spec.in_channels / spec.volume;
+        const auto group = static_cast<std::size_t>(v / spec.offsets);
+        for (int p = layout.part_begin[group]; p < layout.part_begin[group + 1]; ++p)
+          sums[static_cast<std::size_t>(i)] += parts[static_cast<std::size_t>(
+              p * part + (co * spec.offsets + v % spec.offsets) * spec.in_channels + ci)];
+      }
+      return sums;
+    };
+  }
+  return judge(spec, workshop, experiment, rounds, seed);
+}
+
+/// The kinds with one thread a vector, on `blocks` blocks.
+Verdict examine_elementwise(const KernelSpec& spec, const Workshop& workshop, int rounds, std::uint64_t seed,
+                            const void* parameters, Tensor& output, std::vector<double> expected) {
+  const codegen::LaunchShape shape = launch_shape(spec);
+  return judge(spec, workshop,
+               {.launch = {.grid = {3, 1, 1},
+                           .threads = shape.threads,
+                           .shared_bytes = shape.shared_bytes,
+                           .parameters = parameters},
+                .output = &output,
+                .expected = std::move(expected)},
+               rounds, seed);
+}
+
+Verdict examine_gather_rows(const KernelSpec& spec, const Workshop& workshop, int rounds,
+                            std::uint64_t seed) {
+  const Map map = make_map(100, spec.volume, seed);
+  constexpr std::int64_t first_row = 13;
+  const std::int64_t rows = map.rows - first_row;
+  const Tensor feats = Tensor::random(spec.compute, map.rows * spec.in_channels, 1.0, seed + 10);
+  Tensor output(spec.compute, rows * spec.volume * spec.in_channels);
+  const Buffer indices(map.indices);
+  const detail::GatherRowsParameters parameters{
+      .feats = feats.data(),
+      .indices = reinterpret_cast<const std::int32_t*>(indices.data()),
+      .gathered = output.data(),
+      .first_row = first_row,
+      .rows = rows};
+  std::vector<double> expected;
+  for (std::int64_t i = first_row * spec.volume; i < map.rows * spec.volume; ++i) {
+    const std::int64_t row = map.indices[static_cast<std::size_t>(i)];
+    for (int c = 0; c < spec.in_channels; ++c)
+      expected.push_back(row < 0 ? 0.0 : feats.at(row * spec.in_channels + c));
+  }
+  return examine_elementwise(spec, workshop, rounds, seed, &parameters, output, std::move(expected));
+}
+
+Verdict examine_reduce_partials(const KernelSpec& spec, const Workshop& workshop, int rounds,
+                                std::uint64_t seed) {
+  constexpr std::int64_t rows = 150;
+  constexpr int splits = 3;
+  const std::int64_t count = rows * spec.out_channels;
+  const Tensor partials = Tensor::random(ElementType::f32, splits * count, 1.0, seed + 10);
+  const Finish finish(spec, rows, seed + 12);
+  Tensor output(output_type(spec), count);
+  detail::ReducePartialsParameters parameters{.partials = static_cast<const float*>(partials.data()),
+                                              .bias = nullptr,
+                                              .output = output.data(),
+                                              .rows = rows,
+                                              .splits = splits,
+                                              .unused = 0};
+  finish.bind(spec, parameters);
+  std::vector<double> expected(static_cast<std::size_t>(count));
+  for (std::int64_t i = 0; i < splits * count; ++i)
+    expected[static_cast<std::size_t>(i % count)] += partials.at(i);
+  finish.apply(spec, expected);
+  return examine_elementwise(spec, workshop, rounds, seed, &parameters, output, std::move(expected));
+}
+
+Verdict examine_reduce_gradient(const KernelSpec& spec, const Workshop& workshop, int rounds,
+                                std::uint64_t seed) {
+  const std::vector<std::int32_t> begin_of = [&] {
+    std::vector<std::int32_t> begin{0};
+    for (int v = 0, g = 0; v < spec.volume; v += spec.offsets, ++g) begin.push_back(begin.back() + 1 + g % 3);
+    return begin;
+  }();
+  const std::int64_t part = std::int64_t{spec.out_channels} * spec.offsets * spec.in_channels;
+  const std::int64_t count = std::int64_t{spec.out_channels} * spec.volume * spec.in_channels;
+  const Tensor partials = Tensor::random(ElementType::f32, part * begin_of.back(), 1.0, seed + 10);
+  const bool accumulate = seed % 2 == 1;
+  Tensor output = accumulate ? Tensor::random(output_type(spec), count, 1.0, seed + 12)
+                             : Tensor(output_type(spec), count);
+  const Buffer part_begin(begin_of);
+  const detail::ReduceGradientParameters parameters{
+      .partials = static_cast<const float*>(partials.data()),
+      .part_begin = reinterpret_cast<const std::int32_t*>(part_begin.data()),
+      .output = output.data(),
+      .accumulate = accumulate,
+      .unused = 0};
+  std::vector<double> expected;
+  for (std::int64_t i = 0; i < count; ++i) {
+    const std::int64_t v = i / spec.in_channels % spec.volume;
+    const std::int64_t co = i / spec.in_channels / spec.volume;
+    double sum = accumulate ? output.at(i) : 0.0;
+    const auto group = static_cast<std::size_t>(v / spec.offsets);
+    for (int p = begin_of[group]; p < begin_of[group + 1]; ++p)
+      sum += partials.at(p * part + (co * spec.offsets + v % spec.offsets) * spec.in_channels +
+                         i % spec.in_channels);
+    expected.push_back(sum);
+  }
+  return examine_elementwise(spec, workshop, rounds, seed, &parameters, output, std::move(expected));
+}
+
+Verdict examine_transpose_weights(const KernelSpec& spec, const Workshop& workshop, int rounds,
+                                  std::uint64_t seed) {
+  const std::int64_t ci = spec.in_channels;
+  const std::int64_t co = spec.out_channels;
+  const bool mirrored = seed % 2 == 1;
+  const Tensor weight = Tensor::random(spec.compute, co * spec.volume * ci, 1.0, seed + 10);
+  Tensor output(spec.compute, weight.count());
+  const detail::TransposeWeightsParameters parameters{
+      .weight = weight.data(), .transposed = output.data(), .mirrored = mirrored, .unused = 0};
+  std::vector<double> expected;
+  for (std::int64_t i = 0; i < ci; ++i) {
+    for (int v = 0; v < spec.volume; ++v) {
+      for (std::int64_t o = 0; o < co; ++o)
+        expected.push_back(weight.at((o * spec.volume + (mirrored ? spec.volume - 1 - v : v)) * ci + i));
+    }
+  }
+  return examine_elementwise(spec, workshop, rounds, seed, &parameters, output, std::move(expected));
+}
+
+}  // namespace
+
+Verdict examine(const KernelSpec& spec, const Workshop& workshop, int rounds, std::uint64_t seed) {
+  switch (spec.kind) {
+    case KernelKind::implicit_gemm:
+      return examine_implicit_gemm(spec, workshop, rounds, seed);
+    case KernelKind::gather_rows:
+      return examine_gather_rows(spec, workshop, rounds, seed);
+    case KernelKind::reduce_partials:
+      return examine_reduce_partials(spec, workshop, rounds, seed);
+    case KernelKind::grad_weight:
+      return examine_grad_weight(spec, workshop, rounds, seed);
+    case KernelKind::reduce_gradient:
+      return examine_reduce_gradient(spec, workshop, rounds, seed);
+    case KernelKind::transpose_weights:
+      return examine_transpose_weights(spec, workshop, rounds, seed);
+  }
+  throw std::invalid_argument("no experiment for " + to_string(spec));
+}
+
+}  // namespace flexgemm::emulator

@@ -1,0 +1,238 @@
+#include "emulator/machine.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <sstream>
+
+#include "emulator/state.hpp"
+
+namespace flexgemm::emulator {
+
+Machine* machine = nullptr;
+const ThreadView* current_view = nullptr;
+
+namespace {
+
+constexpr std::size_t stack_bytes = 256 * 1024;
+constexpr unsigned char canary = 0xa5;
+/// Rounds in which nobody did anything but look at memory that nobody changes.
+constexpr int most_idle_rounds = 20'000;
+
+}  // namespace
+
+Machine::Machine(const Program& program, const Launch& launch, std::uint64_t seed)
+    : launch_(launch), random_(seed) {
+  for (const Program::Instance& instance : program.instances()) residents_.push_back({&instance, nullptr});
+  for (unsigned y = 0; y < launch.grid.y; ++y) {
+    for (unsigned x = 0; x < launch.grid.x; ++x) waiting_blocks_.push_back({x, y, 0});
+  }
+  std::shuffle(waiting_blocks_.begin(), waiting_blocks_.end(), random_);
+}
+
+void Machine::fail(const std::string& what) const {
+  const ThreadView& at = current_->view;
+  throw MachineError("thread " + std::to_string(at.thread.x) + " of block (" + std::to_string(at.block.x) +
+                     ", " + std::to_string(at.block.y) + "): " + what);
+}
+
+unsigned char* Machine::shared(unsigned offset, int bytes) {
+  if (static_cast<std::int64_t>(offset) + bytes > block().shared_bytes) {
+    fail("bytes " + std::to_string(offset) + " to " + std::to_string(offset + static_cast<unsigned>(bytes)) +
+         " of shared memory, of which there are " + std::to_string(block().shared_bytes));
+  }
+  return block().instance->shared + offset;
+}
+
+void Machine::suspend(ThreadState state, std::string reason) {
+  Thread& thread = *current_;
+  thread.state = state;
+  thread.waits_for = std::move(reason);
+  scheduler_ = std::move(scheduler_).resume();
+}
+
+void Machine::wake(std::vector<Thread*>& threads) {
+  for (Thread* thread : threads) thread->state = ThreadState::ready;
+  threads.clear();
+}
+
+std::unique_ptr<Block> Machine::start_block(const Program::Instance& instance, Index index) {
+  auto block = std::make_unique<Block>();
+  block->instance = &instance;
+  block->shared_bytes = launch_.shared_bytes;
+  block->unfenced_by.assign(static_cast<std::size_t>(launch_.shared_bytes / 16 + 1), 0);
+  block->warps.resize(static_cast<std::size_t>((launch_.threads + 31) / 32));
+  block->warpgroups.resize(static_cast<std::size_t>((launch_.threads + 127) / 128));
+  std::memset(instance.shared, 0xff, static_cast<std::size_t>(launch_.shared_bytes));
+  std::memset(instance.shared + launch_.shared_bytes, canary,
+              static_cast<std::size_t>(Program::shared_capacity - launch_.shared_bytes));
+  for (int i = 0; i < launch_.threads; ++i) {
+    auto thread = std::make_unique<Thread>();
+    thread->view = {.thread = {static_cast<unsigned>(i), 0, 0},
+                    .block = index,
+                    .block_size = {static_cast<unsigned>(launch_.threads), 1, 1},
+                    .grid = launch_.grid};
+    thread->block = block.get();
+    thread->index = i;
+    Thread* self = thread.get();
+    thread->fiber = boost::context::fiber(
+        std::allocator_arg, boost::context::fixedsize_stack(stack_bytes),
+        [this, self, entry = instance.entry](boost::context::fiber&& scheduler) {
+          scheduler_ = std::move(scheduler);
+          try {
+            entry(launch_.parameters);
+            const bool landed = self->open_copies.empty() &&
+                                std::all_of(self->copy_groups.begin(), self->copy_groups.end(),
+                                            [](const std::vector<Copy>& group) { return group.empty(); });
+            if (!landed) fail("it ends before its copies have landed");
+          } catch (const MachineError& error) {
+            if (!failure_) failure_ = error.what();
+          }
+          self->state = ThreadState::done;
+          return std::move(scheduler_);
+        });
+    block->warps[static_cast<std::size_t>(i / 32)].lanes.push_back(self);
+    block->threads.push_back(std::move(thread));
+  }
+  for (Warp& warp : block->warps) warp.priority = random_();
+  return block;
+}
+
+void Machine::start_blocks() {
+  for (Resident& resident : residents_) {
+    if (resident.block != nullptr || waiting_blocks_.empty()) continue;
+    resident.block = start_block(*resident.instance, waiting_blocks_.back());
+    waiting_blocks_.pop_back();
+  }
+}
+
+void Machine::retire(std::unique_ptr<Block>& block) {
+  const unsigned char* shared = block->instance->shared;
+  const bool intact = std::all_of(shared + block->shared_bytes, shared + Program::shared_capacity,
+                                  [](unsigned char byte) { return byte == canary; });
+  if (!intact)
+    failure_ = "a block wrote behind its " + std::to_string(block->shared_bytes) + " bytes of shared memory";
+  if (!block->boxes.empty()) failure_ = "a block ended before its copies of boxes landed";
+  block.reset();
+}
+
+/// The ready warp of highest priority; those that only look at memory come last. Priorities change now and
+/// then, so that any warp may fall behind at any point, and stay behind for long.
+Warp* Machine::pick() {
+  Warp* best = nullptr;
+  bool best_spins = true;
+  for (const Resident& resident : residents_) {
+    if (resident.block == nullptr) continue;
+    for (Warp& warp : resident.block->warps) {
+      bool ready = false;
+      bool spins = false;
+      for (const Thread* lane : warp.lanes) {
+        ready |= lane->state == ThreadState::ready;
+        spins |= lane->state == ThreadState::spinning;
+      }
+      if (!ready && !spins) continue;
+      const bool better = best == nullptr || (best_spins && ready) ||
+                          (best_spins == !ready && warp.priority > best->priority);
+      if (better) {
+        best = &warp;
+        best_spins = !ready;
+      }
+    }
+  }
+  if (best == nullptr) return nullptr;
+  idle_rounds_ = best_spins ? idle_rounds_ + 1 : 0;
+  if (best_spins || chance(64)) best->priority = random_();
+  return best;
+}
+
+void Machine::resume(Warp& warp) {
+  for (Thread* lane : warp.lanes) {
+    if (lane->state != ThreadState::ready && lane->state != ThreadState::spinning) continue;
+    lane->state = ThreadState::ready;
+    current_ = lane;
+    current_view = &lane->view;
+    lane->fiber = std::move(lane->fiber).resume();
+    if (failure_) return;
+  }
+}
+
+bool Machine::deliver_a_box() {
+  for (const Resident& resident : residents_) {
+    if (resident.block == nullptr || resident.block->boxes.empty()) continue;
+    Block& block = *resident.block;
+    const std::size_t index = random_() % block.boxes.size();
+    const BoxCopy box = block.boxes[index];
+    block.boxes.erase(block.boxes.begin() + static_cast<std::ptrdiff_t>(index));
+    deliver(block, box);
+    return true;
+  }
+  return false;
+}
+
+void Machine::run() {
+  for (;;) {
+    start_blocks();
+    const bool over =
+        std::all_of(residents_.begin(), residents_.end(), [](const Resident& r) { return !r.block; });
+    if (over) return;
+    if (chance(16)) deliver_a_box();
+    Warp* warp = pick();
+    if (warp == nullptr || idle_rounds_ > most_idle_rounds) {
+      if (!deliver_a_box()) throw MachineError(deadlock_report());
+      idle_rounds_ = 0;
+      continue;
+    }
+    resume(*warp);
+    if (failure_) throw MachineError(*failure_);
+    for (Resident& resident : residents_) {
+      if (resident.block == nullptr) continue;
+      const auto& threads = resident.block->threads;
+      if (std::all_of(threads.begin(), threads.end(),
+                      [](const auto& thread) { return thread->state == ThreadState::done; }))
+        retire(resident.block);
+    }
+    if (failure_) throw MachineError(*failure_);
+  }
+}
+
+std::string Machine::deadlock_report() const {
+  std::ostringstream text;
+  text << "deadlock: no thread can go on";
+  for (const Resident& resident : residents_) {
+    if (resident.block == nullptr) continue;
+    const Index& at = resident.block->threads.front()->view.block;
+    for (std::size_t w = 0; w < resident.block->warps.size(); ++w) {
+      std::map<std::string, int> reasons;
+      for (const Thread* lane : resident.block->warps[w].lanes)
+        ++reasons[lane->state == ThreadState::done ? "the end" : lane->waits_for];
+      text << "\n  block (" << at.x << ", " << at.y << ") warp " << w << ":";
+      for (const auto& [reason, lanes] : reasons) text << " " << lanes << " at " << reason << ";";
+    }
+  }
+  return text.str();
+}
+
+void run(const Program& program, const Launch& launch, std::uint64_t seed) {
+  Machine running(program, launch, seed);
+  machine = &running;
+  struct Reset {
+    ~Reset() { machine = nullptr; }
+  } reset;
+  running.run();
+}
+
+void block_barrier() {
+  Block& block = machine->block();
+  machine->meet(block.whole, static_cast<int>(block.threads.size()), "__syncthreads", [] {});
+}
+
+void named_barrier(int id, int threads) {
+  machine->meet(machine->block().named[id], threads, "bar.sync", [] {});
+}
+
+void warp_barrier() {
+  machine->meet(machine->warp().meeting, 32, "__syncwarp", [] {});
+}
+
+void spin() { machine->suspend(ThreadState::spinning, "a flag of another block"); }
+
+}  // namespace flexgemm::emulator

@@ -1,0 +1,57 @@
+#include "emulator/mistakes.hpp"
+
+namespace flexgemm::emulator {
+
+namespace {
+
+constexpr const char* mma_sync_spec =
+    "implicit_gemm.f16.mma_sync.ci64.co40.v27.t64x64x32.s4.w2x2.b2.vec16.16.16.bias0.storage.sm_80";
+constexpr const char* wgmma_spec =
+    "implicit_gemm.f16.wgmma.ci64.co64.v27.t128x64x64.s4.w8x1.b1.vec16.16.16.bias0.storage.sm_90a";
+constexpr const char* gradient_spec =
+    "grad_weight.f16.mma_sync.ci64.co64.v8.g2.t64x64x32.s4.w2x2.b1.vec16.16.16.bias0.storage.sm_80";
+constexpr const char* transpose_spec =
+    "transpose_weights.f16.ffma.ci96.co200.v9.t1x1x1.s1.w8x1.b4.vec16.16.16.bias0.storage.sm_80";
+
+}  // namespace
+
+const std::vector<Mistake>& planted_mistakes() {
+  static const std::vector<Mistake> mistakes = {
+      {"a tile is read before its copies have landed", mma_sync_spec, "kernels/implicit_gemm.cuh",
+       "copy_wait<kAhead - 1>();", "copy_wait<kAhead>();", ""},
+      {"a stage is filled while others still read it", mma_sync_spec, "kernels/implicit_gemm.cuh",
+       "      Accumulator::publish_copies();\n      __syncthreads();\n",
+       "      Accumulator::publish_copies();\n", ""},
+      {"wgmma reads copies that no fence has published", wgmma_spec, "mma/wgmma_tile.cuh",
+       "publish_copies() { fence_async_proxy(); }", "publish_copies() {}", "fence.proxy.async"},
+      {"a stage is filled while wgmma still reads it", wgmma_spec, "kernels/implicit_gemm.cuh",
+       "constexpr int kAhead = Config::kStages - 1 - Accumulator::kPending;",
+       "constexpr int kAhead = Config::kStages - 1;", ""},
+      {"sums are stored before wgmma has finished", wgmma_spec, "mma/wgmma_tile.cuh",
+       "void finish() { wgmma_wait<0>(); }", "void finish() {}", ""},
+      {"steps are fetched too late", mma_sync_spec, "kernels/implicit_gemm.cuh",
+       "ring.fetch(steps_until(minimum(k + 2 * kAhead + 1, k_end), steps));",
+       "ring.fetch(steps_until(minimum(k + kAhead + 1, k_end), steps));", ""},
+      {"the epilogue reuses stages that others still read", mma_sync_spec, "kernels/implicit_gemm.cuh",
+       "__syncthreads();  // the epilogue reuses the stages", "", ""},
+      {"rows of the epilogue are read before they are written", mma_sync_spec, "epilogue/store_rows.cuh",
+       "accumulator.store_slice(slice, staging, kPitch);\n      __syncwarp();",
+       "accumulator.store_slice(slice, staging, kPitch);", ""},
+      {"weights of channels that do not exist are read", mma_sync_spec, "load/sources.cuh",
+       "valid = valid && (Config::kOutChannels % Config::kColumnTile == 0 || channel < "
+       "Config::kOutChannels);",
+       "", "outside every buffer"},
+      {"pairs overwrite those that are still read", gradient_spec, "load/pair_ring.cuh",
+       "int* to = slots + tile % kSlots * kTileInts;", "int* to = slots + tile % (kSlots / 2) * kTileInts;",
+       ""},
+      {"a tile of weights is overwritten while others still read it", transpose_spec,
+       "kernels/transpose_weights.cuh", "first_out, first_in);\n      __syncthreads();\n    }",
+       "first_out, first_in);\n    }", "other bits"},
+      {"only half of the block comes to a barrier", transpose_spec, "kernels/transpose_weights.cuh",
+       "read(weight, tile, v, first_out, first_in);\n      __syncthreads();",
+       "read(weight, tile, v, first_out, first_in);\n      if (threadIdx.x < 128) __syncthreads();", ""},
+  };
+  return mistakes;
+}
+
+}  // namespace flexgemm::emulator

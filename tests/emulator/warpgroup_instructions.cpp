@@ -1,0 +1,129 @@
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "emulator/numbers.hpp"
+#include "emulator/state.hpp"
+
+// wgmma (PTX ISA, asynchronous warpgroup-level matrix instructions): operands in shared memory in the
+// 128-byte swizzle, products that run until somebody waits for them.
+
+namespace flexgemm::emulator {
+
+namespace {
+
+/// A matrix descriptor (PTX ISA, matrix descriptor format).
+struct Descriptor {
+  unsigned start, leading, stride;
+
+  explicit Descriptor(unsigned long long bits)
+      : start(static_cast<unsigned>(bits & 0x3fff) << 4),
+        leading(static_cast<unsigned>(bits >> 16 & 0x3fff) << 4),
+        stride(static_cast<unsigned>(bits >> 32 & 0x3fff) << 4) {
+    if (bits >> 62 != 1) machine->fail("a matrix descriptor without the 128-byte swizzle");
+  }
+
+  /// Address of element (mn, k), before the swizzle.
+  unsigned plain(int mn, int k, int element_bytes, bool mn_major) const {
+    const auto m = static_cast<unsigned>(mn);
+    const auto kk = static_cast<unsigned>(k);
+    const auto size = static_cast<unsigned>(element_bytes);
+    if (!mn_major) return start + m / 8 * stride + m % 8 * 128 + kk * size;
+    return start + m / 64 * leading + kk / 8 * stride + kk % 8 * 128 + m % 64 * size;
+  }
+};
+
+/// The operand [rows, depth] as floats.
+std::vector<float> read_operand(const Product& product, unsigned long long descriptor, int rows, int depth) {
+  const Descriptor layout(descriptor);
+  const int bytes = product.type == Number::tf32 ? 4 : 2;
+  const Block& block = machine->block();
+  std::vector<float> values(static_cast<std::size_t>(rows) * static_cast<std::size_t>(depth));
+  for (int row = 0; row < rows; ++row) {
+    for (int k = 0; k < depth; ++k) {
+      const unsigned plain = layout.plain(row, k, bytes, product.mn_major);
+      const unsigned address = plain ^ ((plain >> 7 & 7u) << 4);
+      const unsigned char* at = machine->shared(address, bytes);
+      if (block.unfenced_by[address / 16] != 0)
+        machine->fail("wgmma reads what cp.async of thread " +
+                      std::to_string(block.unfenced_by[address / 16] - 1) +
+                      " wrote without fence.proxy.async, at byte " + std::to_string(address));
+      float& value = values[static_cast<std::size_t>(row * depth + k)];
+      if (bytes == 4) {
+        unsigned bits;
+        std::memcpy(&bits, at, 4);
+        value = tf32_operand(bits);
+      } else {
+        unsigned short bits;
+        std::memcpy(&bits, at, 2);
+        value = widen(bits, product.type);
+      }
+    }
+  }
+  return values;
+}
+
+void compute(const Product& product) {
+  const int depth = product.type == Number::tf32 ? 8 : 16;
+  const std::vector<float> a = read_operand(product, product.a, 64, depth);
+  const std::vector<float> b = read_operand(product, product.b, product.columns, depth);
+  for (int thread = 0; thread < 128; ++thread) {
+    float* d = product.d[static_cast<std::size_t>(thread)];
+    for (int i = 0; i < product.columns / 2; ++i) {
+      const int row = thread / 32 * 16 + thread % 32 / 4 + i / 2 % 2 * 8;
+      const int column = i / 4 * 8 + thread % 4 * 2 + i % 2;
+      const float* first = a.data() + row * depth;
+      const float* second = b.data() + column * depth;
+      float sum = d[i];
+      for (int k = 0; k < depth; ++k) sum += first[k] * second[k];
+      d[i] = sum;
+    }
+  }
+}
+
+/// Computes the products before number `end` that all threads have issued.
+void compute_until(Warpgroup& group, int end) {
+  while (group.computed < end && !group.products.empty() && group.products.front().arrived == 128) {
+    compute(group.products.front());
+    group.products.pop_front();
+    ++group.computed;
+  }
+}
+
+}  // namespace
+
+void wgmma(float* d, int columns, unsigned long long a, unsigned long long b, Number type, bool mn_major) {
+  Thread& thread = machine->current();
+  Warpgroup& group = machine->warpgroup();
+  const auto index = static_cast<std::size_t>(thread.products_issued++ - group.computed);
+  if (index == group.products.size())
+    group.products.push_back({.a = a, .b = b, .columns = columns, .type = type, .mn_major = mn_major});
+  Product& product = group.products[index];
+  if (product.a != a || product.b != b || product.columns != columns)
+    machine->fail("warps of one warpgroup multiply different tiles");
+  product.d[static_cast<std::size_t>(thread.index % 128)] = d;
+  if (++product.arrived < 128) return;
+  machine->wake(group.waiting);
+  if (machine->chance(2)) compute_until(group, thread.products_issued);
+}
+
+void wgmma_commit() {
+  Thread& thread = machine->current();
+  thread.product_groups.push_back(thread.products_issued);
+}
+
+void wgmma_wait(int pending) {
+  Thread& thread = machine->current();
+  Warpgroup& group = machine->warpgroup();
+  int end = 0;
+  while (thread.product_groups.size() > static_cast<std::size_t>(pending)) {
+    end = thread.product_groups.front();
+    thread.product_groups.pop_front();
+  }
+  for (compute_until(group, end); group.computed < end; compute_until(group, end)) {
+    group.waiting.push_back(&thread);
+    machine->suspend(ThreadState::blocked, "wgmma that other warps have not issued");
+  }
+}
+
+}  // namespace flexgemm::emulator
