@@ -11,29 +11,23 @@ namespace flexgemm::bench {
 
 namespace {
 
-std::uint32_t gray_rank(std::uint32_t mask) {
-  for (int shift = 1; shift < 32; shift *= 2) mask ^= mask >> shift;
-  return mask;
-}
-
-/// The bits of a row's mask that it is ordered by, without the centre's.
-std::uint32_t ordering_mask(const std::int32_t* row, const detail::MaskOffsets& offsets) {
-  std::uint32_t mask = 0;
-  int bit = 0;
-  for (int i = 0; i < offsets.count; ++i) {
-    if (i == offsets.centre) continue;
-    if (row[offsets.offset[i]] >= 0) mask |= 1u << bit;
-    ++bit;
+/// Position of a row's mask in the sequence of Gray codes, its offsets taken by significance.
+std::uint32_t gray_rank(const std::int32_t* row, const detail::MaskOffsets& offsets) {
+  std::uint32_t rank = 0;
+  std::uint32_t parity = 0;
+  for (int i = 0; i < offsets.count - 1; ++i) {
+    parity ^= row[offsets.offset[offsets.significance[i]]] >= 0 ? 1u : 0u;
+    rank = (rank << 1) | parity;
   }
-  return mask;
+  return rank;
 }
 
 std::vector<std::int32_t> row_order(const HostMap& map) {
   const detail::MaskOffsets offsets = detail::mask_offsets(map.kernel);
-  const detail::RowKey key = detail::row_key(offsets, map.rows);
+  const detail::RowKey key = detail::row_key(offsets, map.rows, map.volume(), 1);
   std::vector<std::uint64_t> keyed(static_cast<std::size_t>(map.rows));
   for (std::int64_t n = 0; n < map.rows; ++n) {
-    const std::uint32_t rank = gray_rank(ordering_mask(map.indices.data() + n * map.volume(), offsets));
+    const std::uint32_t rank = gray_rank(map.indices.data() + n * map.volume(), offsets);
     const std::uint64_t block = key.block_bits == 0 ? 0 : static_cast<std::uint64_t>(n / key.block_rows);
     keyed[static_cast<std::size_t>(n)] =
         (((block << key.rank_bits) | rank) << 32) | static_cast<std::uint64_t>(n);
@@ -67,6 +61,11 @@ std::int64_t masked_steps(const HostMap& map, int row_tile) {
 }  // namespace
 
 std::optional<int> row_tile_of(const std::string& kernel) {
+  // Groups of offsets have orders of their own, and persistent kernels skip blocks of 64 rows.
+  if (kernel.starts_with("persistent_gemm")) {
+    if (kernel.find(".storage.") == std::string::npos) return std::nullopt;
+    return 64;
+  }
   for (std::size_t at = kernel.find(".t"); at != std::string::npos; at = kernel.find(".t", at + 1)) {
     int rows = 0;
     const char* begin = kernel.data() + at + 2;

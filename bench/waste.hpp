@@ -19,7 +19,8 @@ struct HostMap {
   int volume() const noexcept { return kernel.x * kernel.y * kernel.z; }
 };
 
-/// Rows of the tile that a kernel spec's name states as "t<rows>x..."; none if it states none.
+/// Rows of the tile that a kernel spec's name states as "t<rows>x..."; none if it states none. For
+/// persistent_gemm the 64 rows that it skips at once, and none where offsets may be cut into groups.
 std::optional<int> row_tile_of(const std::string& kernel);
 
 /// Multiply-accumulates that row tiles of this height execute over useful ones: the CUDA backend's own row

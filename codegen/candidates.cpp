@@ -41,7 +41,7 @@ KernelSpec problem_spec(const GemmProblem& problem, KernelKind kind, OutputType 
   spec.feats_vector_bytes = vector_bytes(in_bytes, problem.feats_alignment, element);
   spec.weight_vector_bytes = vector_bytes(weight_bytes, problem.weight_alignment, element);
   spec.output_vector_bytes = vector_bytes(out_bytes, problem.output_alignment, output_element);
-  if (output == OutputType::storage) {
+  if (output != OutputType::partial) {
     spec.bias = problem.bias;
     if (kind == KernelKind::implicit_gemm || kind == KernelKind::reduce_partials)
       spec.epilogue = problem.epilogue;
@@ -52,6 +52,7 @@ KernelSpec problem_spec(const GemmProblem& problem, KernelKind kind, OutputType 
 }
 
 KernelSpec with_shape(KernelSpec spec, const TileShape& shape) {
+  if (shape.kind == KernelKind::persistent_gemm) spec.kind = shape.kind;
   spec.mma = shape.mma;
   spec.row_tile = shape.row_tile;
   spec.column_tile = shape.column_tile;
@@ -126,6 +127,10 @@ std::vector<KernelSpec> gemm_candidates(const GemmProblem& problem, OutputType o
   for (const TileShape& shape :
        gradient ? gradient_shapes(problem) : family_of(problem.architecture).tile_shapes(problem)) {
     const KernelSpec spec = with_shape(base, shape);
+    const bool needs_groups = shape.kind == KernelKind::persistent_gemm && output != OutputType::storage;
+    if (needs_groups && most_groups(problem.volume) < 2) continue;
+    // Its epilogue is unrolled over all accumulators: an expression takes seconds to compile and spills.
+    if (shape.kind == KernelKind::persistent_gemm && !problem.epilogue.empty()) continue;
     if (!rejection(spec) && std::find(specs.begin(), specs.end(), spec) == specs.end()) specs.push_back(spec);
   }
   if (specs.empty()) {
@@ -145,12 +150,27 @@ KernelSpec default_gemm(const GemmProblem& problem, OutputType output) {
   return gemm_candidates(problem, output).front();
 }
 
+int most_groups(int volume) noexcept { return volume <= 32 ? volume : 1; }
+
+int default_groups(const GemmProblem& problem, const KernelSpec& spec) {
+  constexpr int three_planes = 3;
+  constexpr int fewest_row_bytes = 2048;      // below, adding sums costs what less waste gains
+  constexpr std::int64_t most_rows = 40'000;  // above, one order leaves little waste
+  const int row_bytes = problem.in_channels * storage_bytes(problem.compute);
+  const bool pays = spec.kind == KernelKind::persistent_gemm && spec.output == OutputType::storage &&
+                    row_bytes >= fewest_row_bytes && problem.rows <= most_rows;
+  return pays && problem.volume >= 9 && most_groups(problem.volume) >= three_planes ? three_planes : 1;
+}
+
 int default_splits(const GemmProblem& problem, const KernelSpec& spec) {
   if (spec.kind == KernelKind::grad_weight) return gradient_splits(problem, spec);
   constexpr std::int64_t few = 4;
   const std::int64_t blocks = std::max<std::int64_t>(1, blocks_of(problem, spec));
   const std::int64_t one_wave = std::int64_t{problem.multiprocessors} * spec.min_blocks / blocks;
   const std::int64_t two_waves = std::int64_t{2} * problem.multiprocessors * spec.min_blocks / blocks;
+  if (spec.kind == KernelKind::persistent_gemm) {  // the more groups there are, the less waste they leave
+    return static_cast<int>(std::clamp<std::int64_t>(two_waves, 2, most_groups(problem.volume)));
+  }
   // A second wave evens out tiles of different weight while its partial sums are few; past that they cost
   // more.
   return static_cast<int>(std::clamp<std::int64_t>(two_waves <= few ? two_waves : std::max(few, one_wave), 2,

@@ -24,6 +24,8 @@ struct GemmProblem {
   int weight_alignment = 16;
   int output_alignment = 16;
   BiasType bias = BiasType::none;
+  /// Whether kernels are wanted that have not passed the tests on a GPU as they are now: for those tests.
+  bool unproven = false;
   std::string epilogue{};  ///< as in KernelSpec; `output_alignment` covers the residual's pointer, if any
 };
 
@@ -34,9 +36,17 @@ std::vector<KernelSpec> gemm_candidates(const GemmProblem& problem, OutputType o
 /// The first guess, from a pure rule per architecture family: what runs when nothing has been tuned.
 KernelSpec default_gemm(const GemmProblem& problem, OutputType output);
 
+/// Groups that persistent_gemm's offsets may be cut into, each with a row order and, in partial output, sums
+/// of its own: at most one an offset; 1 if the kernel has more than 32 offsets, for which rows have no masks.
+int most_groups(int volume) noexcept;
+
+/// Groups of offsets that pay for a masked pass by `spec`, a persistent_gemm with finished output, which then
+/// chains them: three for wide layers of few rows, whose tiles one order of rows leaves half empty; else 1.
+int default_groups(const GemmProblem& problem, const KernelSpec& spec);
+
 /// Parts that a split reduction should be cut into for `spec`: enough to fill the device, at least 2, at
 /// most 16. For grad_weight the parts of an average group of offsets, 1 to 512: 1 where splitting does not
-/// pay.
+/// pay. For persistent_gemm groups of offsets, at most most_groups.
 int default_splits(const GemmProblem& problem, const KernelSpec& spec);
 
 /// Parts of all groups together, for a grad_weight kernel whose groups are cut into `splits` on average: not

@@ -79,6 +79,8 @@ const char* enumerator(BiasType bias) {
 
 const char* parameters_name(KernelKind kind) {
   switch (kind) {
+    case KernelKind::persistent_gemm:
+      return "PersistentGemmParameters";
     case KernelKind::gather_rows:
       return "GatherRowsParameters";
     case KernelKind::reduce_partials:
@@ -157,6 +159,10 @@ void append_config(std::string& source, const KernelSpec& spec) {
   integer("kArchitecture", spec.architecture.number() * 10);
   enumeration("flexgemm::BiasType", "kBias", enumerator(spec.bias));
   boolean("kPartialOutput", spec.output == OutputType::partial);
+  if (spec.kind == KernelKind::persistent_gemm) {
+    integer("kMinBlocks", spec.min_blocks);
+    boolean("kChained", spec.output == OutputType::chained);
+  }
   boolean("kAsyncCopy", uses_async_copy(spec));
   append_epilogue(source, spec.epilogue);
   source += "};\n\n";

@@ -14,12 +14,13 @@ namespace {
 
 constexpr ElementType element_types[] = {ElementType::f32, ElementType::tf32, ElementType::f16,
                                          ElementType::bf16};
-constexpr KernelKind kernel_kinds[] = {KernelKind::implicit_gemm,   KernelKind::gather_rows,
-                                       KernelKind::reduce_partials, KernelKind::grad_weight,
-                                       KernelKind::reduce_gradient, KernelKind::transpose_weights};
+constexpr KernelKind kernel_kinds[] = {KernelKind::implicit_gemm,    KernelKind::persistent_gemm,
+                                       KernelKind::gather_rows,      KernelKind::reduce_partials,
+                                       KernelKind::grad_weight,      KernelKind::reduce_gradient,
+                                       KernelKind::transpose_weights};
 constexpr MmaPath mma_paths[] = {MmaPath::ffma, MmaPath::mma_sync, MmaPath::wgmma};
 constexpr BiasType bias_types[] = {BiasType::none, BiasType::f32, BiasType::storage};
-constexpr OutputType output_types[] = {OutputType::storage, OutputType::partial};
+constexpr OutputType output_types[] = {OutputType::storage, OutputType::partial, OutputType::chained};
 
 const char* text_of(BiasType bias) noexcept {
   switch (bias) {
@@ -34,7 +35,15 @@ const char* text_of(BiasType bias) noexcept {
 }
 
 const char* text_of(OutputType output) noexcept {
-  return output == OutputType::storage ? "storage" : "partial";
+  switch (output) {
+    case OutputType::storage:
+      return "storage";
+    case OutputType::partial:
+      return "partial";
+    case OutputType::chained:
+      return "chained";
+  }
+  return "?";
 }
 const char* text_of(ElementType type) noexcept { return name(type); }
 const char* text_of(KernelKind kind) noexcept { return name(kind); }
@@ -182,6 +191,8 @@ const char* name(KernelKind kind) noexcept {
   switch (kind) {
     case KernelKind::implicit_gemm:
       return "implicit_gemm";
+    case KernelKind::persistent_gemm:
+      return "persistent_gemm";
     case KernelKind::gather_rows:
       return "gather_rows";
     case KernelKind::reduce_partials:
@@ -232,9 +243,9 @@ std::string to_string(const KernelSpec& spec) {
 KernelSpec parse_spec(std::string_view text) {
   FieldReader reader(text);
   KernelSpec spec;
-  spec.kind = reader.one_of(
-      kernel_kinds,
-      "implicit_gemm, gather_rows, reduce_partials, grad_weight, reduce_gradient or transpose_weights");
+  spec.kind = reader.one_of(kernel_kinds,
+                            "implicit_gemm, persistent_gemm, gather_rows, reduce_partials, grad_weight, "
+                            "reduce_gradient or transpose_weights");
   spec.compute = reader.one_of(element_types, "f32, tf32, f16 or bf16");
   spec.mma = reader.one_of(mma_paths, "ffma, mma_sync or wgmma");
   spec.in_channels = reader.number("ci", "the input channels, such as ci64");
@@ -257,7 +268,7 @@ KernelSpec parse_spec(std::string_view text) {
   spec.output_vector_bytes = reader.number("", "the bytes a store, such as 16");
   spec.bias = reader.one_of(bias_types, "bias0, bias_f32 or bias_storage");
   spec.epilogue = reader.optional_epilogue();
-  spec.output = reader.one_of(output_types, "storage or partial");
+  spec.output = reader.one_of(output_types, "storage, partial or chained");
   spec.architecture = parse_architecture(reader.next("an architecture, such as sm_90a"));
   reader.expect_end();
   if (to_string(spec) != text) reader.fail(text, ("the canonical text " + to_string(spec)).c_str());

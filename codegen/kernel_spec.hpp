@@ -14,7 +14,8 @@ enum class ElementType : std::uint8_t { f32, tf32, f16, bf16 };
 enum class KernelKind : std::uint8_t {
   implicit_gemm,  ///< gathered rows times weights; also the dense GEMM of explicit_gemm, as V = 1 with a row
                   ///< identity
-  gather_rows,    ///< explicit_gemm's gather: [rows, V * Ci] from feats and the neighbor map
+  persistent_gemm,  ///< the same by a persistent grid of specialized warpgroups (wgmma): for wide layers
+  gather_rows,      ///< explicit_gemm's gather: [rows, V * Ci] from feats and the neighbor map
   reduce_partials,  ///< sums the float partials of a split reduction in split order, adds the bias, converts
   grad_weight,      ///< weight gradients: over the pairs of each offset, rows of grad_out times rows of feats
   reduce_gradient,  ///< sums the float partials of a split grad_weight in the order of its parts, converts
@@ -31,6 +32,8 @@ enum class BiasType : std::uint8_t { none, f32, storage };
 enum class OutputType : std::uint8_t {
   storage,  ///< finished rows in the storage type
   partial,  ///< float sums: [split, row, channel] for reduce_partials, whose own output may be float too
+  chained,  ///< finished rows; groups of offsets add up in a float workspace, in their order
+            ///< (persistent_gemm)
 };
 
 /// A compute architecture such as sm_80 or sm_90a.

@@ -69,7 +69,7 @@ Reason check_vectors(const KernelSpec& spec) {
   if (spec.kind != KernelKind::reduce_partials) {
     if (Reason reason = check_vector("feats", spec.feats_vector_bytes, element, in_bytes)) return reason;
   }
-  if (spec.kind == KernelKind::implicit_gemm) {
+  if (is_gathered_gemm(spec)) {
     if (Reason reason = check_vector("weights", spec.weight_vector_bytes, element, in_bytes)) return reason;
   }
   if (spec.kind != KernelKind::gather_rows) {
@@ -137,6 +137,35 @@ Reason check_wgmma_tile(const KernelSpec& spec) {
   return {};
 }
 
+/// What persistent_gemm asks beyond wgmma's rules.
+Reason check_persistent(const KernelSpec& spec) {
+  if (spec.mma != MmaPath::wgmma) {
+    return sentence("persistent_gemm multiplies with wgmma: its path is ", name(spec.mma), ".");
+  }
+  if (spec.feats_vector_bytes != 16 || spec.weight_vector_bytes != 16) {
+    return sentence("persistent_gemm loads 16 bytes at a time, as the copy engine does: vectors have ",
+                    spec.feats_vector_bytes, " and ", spec.weight_vector_bytes, " bytes.");
+  }
+  const int columns = spec.column_tile / spec.warps_n;
+  if (columns % 32 != 0 || spec.out_channels % 8 != 0) {
+    return sentence("persistent_gemm stores 8 channels a lane and 32 a row of lanes: a warpgroup has ",
+                    columns, " columns and there are ", spec.out_channels, " output channels.");
+  }
+  constexpr int most_consumers = 3;  // warpgroups that share the registers with the producer
+  if (spec.warps_m * spec.warps_n / 4 > most_consumers) {
+    return sentence("persistent_gemm has at most ", most_consumers, " consumer warpgroups: there are ",
+                    spec.warps_m * spec.warps_n / 4, ".");
+  }
+  return {};
+}
+
+Reason check_output(const KernelSpec& spec) {
+  if (spec.output == OutputType::chained && spec.kind != KernelKind::persistent_gemm) {
+    return sentence("only persistent_gemm chains groups of offsets: the kernel is ", name(spec.kind), ".");
+  }
+  return {};
+}
+
 Reason check_tile(const KernelSpec& spec) {
   const int column_unit = spec.mma == MmaPath::ffma ? 8 : 16;
   if (spec.row_tile < 16 || spec.row_tile > 256 || spec.row_tile % (16 * spec.warps_m) != 0) {
@@ -160,7 +189,10 @@ Reason check_tile(const KernelSpec& spec) {
                       " vectors of ", vector_bytes, " bytes.");
     }
   }
-  if (spec.mma == MmaPath::wgmma) return check_wgmma_tile(spec);
+  if (spec.mma == MmaPath::wgmma) {
+    if (Reason reason = check_wgmma_tile(spec)) return reason;
+  }
+  if (spec.kind == KernelKind::persistent_gemm) return check_persistent(spec);
   return {};
 }
 
@@ -279,7 +311,7 @@ std::optional<std::string> rejection(const KernelSpec& spec) {
   if (!is_tiled(spec.kind)) return {};
   const auto check_kind = spec.kind == KernelKind::grad_weight ? check_gradient_tile : check_tile;
   for (const auto check :
-       {check_capability, check_kind, check_stages, check_shared_memory, check_registers}) {
+       {check_capability, check_output, check_kind, check_stages, check_shared_memory, check_registers}) {
     if (Reason reason = check(spec)) return reason;
   }
   return {};

@@ -78,10 +78,27 @@ int gradient_registers(const KernelSpec& spec) noexcept {
   return registers;
 }
 
+// templates/kernels/persistent_gemm.cuh: what the producer warpgroup leaves to each thread of the others.
+int persistent_consumer_registers(const KernelSpec& spec) noexcept {
+  const int producer_registers = spec.row_tile > 128 ? 96 : 72;
+  const int consumers = spec.warps_m * spec.warps_n / 4;
+  const int at_launch = registers_per_multiprocessor / block_threads(spec) / 8 * 8;
+  const int share = at_launch * (consumers + 1) - producer_registers;
+  return std::clamp(share / consumers / 8 * 8, 0, 240);
+}
+
+// templates/kernels/persistent_gemm.cuh: stages, then for each its flags and two barriers, then the item
+// ring.
+int persistent_bytes(const KernelSpec& spec) noexcept {
+  constexpr int item_ring = 8 * 24;
+  return pipeline_bytes(spec) + spec.stages * 24 + item_ring;
+}
+
 }  // namespace
 
 bool is_tiled(KernelKind kind) noexcept {
-  return kind == KernelKind::implicit_gemm || kind == KernelKind::grad_weight;
+  return kind == KernelKind::implicit_gemm || kind == KernelKind::persistent_gemm ||
+         kind == KernelKind::grad_weight;
 }
 
 int gradient_columns(const KernelSpec& spec) noexcept {
@@ -99,7 +116,14 @@ int offset_groups(const KernelSpec& spec) noexcept {
   return static_cast<int>(divide_up(spec.volume, spec.offsets));
 }
 
-int block_threads(const KernelSpec& spec) noexcept { return 32 * spec.warps_m * spec.warps_n; }
+int block_threads(const KernelSpec& spec) noexcept {
+  const int producers = spec.kind == KernelKind::persistent_gemm ? 128 : 0;
+  return 32 * spec.warps_m * spec.warps_n + producers;
+}
+
+bool is_gathered_gemm(const KernelSpec& spec) noexcept {
+  return spec.kind == KernelKind::implicit_gemm || spec.kind == KernelKind::persistent_gemm;
+}
 
 bool uses_async_copy(const KernelSpec& spec) noexcept {
   return spec.architecture.has_cp_async() && spec.feats_vector_bytes >= 4 && spec.weight_vector_bytes >= 4;
@@ -107,7 +131,9 @@ bool uses_async_copy(const KernelSpec& spec) noexcept {
 
 int shared_bytes(const KernelSpec& spec) noexcept {
   if (!is_tiled(spec.kind)) return 0;
-  const int needed = std::max(pipeline_bytes(spec) + index_ring_bytes(spec), epilogue_bytes(spec));
+  const int needed = spec.kind == KernelKind::persistent_gemm
+                         ? persistent_bytes(spec)
+                         : std::max(pipeline_bytes(spec) + index_ring_bytes(spec), epilogue_bytes(spec));
   return static_cast<int>(round_up(needed, 128));
 }
 
@@ -144,6 +170,9 @@ int estimated_registers(const KernelSpec& spec) noexcept {
 
 int available_registers(const KernelSpec& spec, int blocks) noexcept {
   constexpr int allocation_unit = 8;  // registers are given to a warp in units of 8 a thread
+  if (spec.kind == KernelKind::persistent_gemm && block_threads(spec) > 256 && blocks == 1) {
+    return persistent_consumer_registers(spec);
+  }
   const int share = registers_per_multiprocessor / (blocks * block_threads(spec));
   return std::min(registers_per_thread, share / allocation_unit * allocation_unit);
 }
@@ -162,8 +191,7 @@ LaunchShape launch_shape(const KernelSpec& spec) {
   LaunchShape shape;
   shape.threads = block_threads(spec);
   shape.shared_bytes = shared_bytes(spec);
-  if (spec.kind == KernelKind::implicit_gemm)
-    shape.column_tiles = divide_up(spec.out_channels, spec.column_tile);
+  if (is_gathered_gemm(spec)) shape.column_tiles = divide_up(spec.out_channels, spec.column_tile);
   if (spec.kind == KernelKind::grad_weight) {
     shape.groups = offset_groups(spec);
     shape.tiles = divide_up(spec.out_channels, spec.row_tile) * divide_up(spec.in_channels, spec.column_tile);

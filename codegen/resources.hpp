@@ -15,9 +15,11 @@ int block_threads(const KernelSpec& spec) noexcept;
 /// Whether the kernel copies to shared memory with cp.async, or through registers.
 bool uses_async_copy(const KernelSpec& spec) noexcept;
 
-/// Dynamic shared memory a block, as templates/kernels/implicit_gemm.cuh and grad_weight.cuh lay it out; 0
-/// for the other kinds.
+/// Dynamic shared memory a block, as the kernel's template lays it out; 0 for the kinds without.
 int shared_bytes(const KernelSpec& spec) noexcept;
+
+/// Whether the kind multiplies gathered rows by weights: implicit_gemm and persistent_gemm.
+bool is_gathered_gemm(const KernelSpec& spec) noexcept;
 
 /// Shared memory of a multiprocessor that one resident block occupies: shared_bytes and the system's share.
 int resident_shared_bytes(const KernelSpec& spec) noexcept;
@@ -28,10 +30,11 @@ int gradient_columns(const KernelSpec& spec) noexcept;
 /// Groups of offsets that the V offsets of a grad_weight kernel are cut into.
 int offset_groups(const KernelSpec& spec) noexcept;
 
-/// Whether a kind is tiled: implicit_gemm and grad_weight.
+/// Whether a kind is tiled: implicit_gemm, persistent_gemm and grad_weight.
 bool is_tiled(KernelKind kind) noexcept;
 
-/// Registers a thread of a tiled kernel needs without spilling: accumulators, operand fragments, staged
+/// Registers a thread of a tiled kernel (of persistent_gemm: of a consumer) needs without spilling:
+/// accumulators, operand fragments, staged
 /// vectors and a base for addresses. Fitted, from above, to ptxas' reports over the candidate lists.
 int estimated_registers(const KernelSpec& spec) noexcept;
 

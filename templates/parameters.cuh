@@ -28,6 +28,36 @@ struct ImplicitGemmParameters {
 };
 // grid: x = tiles * column_tiles (column tile fastest), y = splits
 
+/// A tensor map as the driver encodes it (cuTensorMapEncodeTiled): opaque.
+struct alignas(64) TensorMap {
+  unsigned long long words[16];
+};
+
+/// persistent_gemm: what implicit_gemm computes, for `groups` groups of offsets at once. Tile t belongs to
+/// group t / tiles_per_group and visits offsets of this group only; each group has an order of its own, with
+/// every row in it. storage output has one group. Partial output holds each group's sums apart. Chained
+/// output is finished: each group adds to `sums` in the order of groups, the last one stores the result.
+struct PersistentGemmParameters {
+  TensorMap weight;             // [Co, V, Ci] storage type, box [column_tile, 1, k_tile], 128-byte swizzle
+  const void* feats;            // [*, Ci] storage type
+  const void* bias;             // [Co] or null
+  void* output;                 // [rows, Co] storage type, or float partials [groups, rows, Co]
+  float* sums;                  // chained: [rows, Co], else null
+  const int* order;             // [tiles * row_tile] output row of a slot, -1: none
+  const long long* tile_begin;  // [tiles + 1]
+  const int* step_offset;       // [steps] kernel offset v
+  const int* step_rows;         // [steps, row_tile] input row, -1: none
+  const int* tile_order;        // [tiles] tiles in the order of work, group by group, or null: the identity
+  int* counters;                // [1], chained: [1 + groups * column_tiles]: zeros
+  const void* residual;         // [rows, Co] storage type, if the epilogue reads it
+  const float* scale;           // [Co], likewise
+  const float* shift;           // [Co], likewise
+  long long rows;               // output rows, for the stride of partials
+  int tiles;                    // row tiles of all groups
+  int tiles_per_group;
+};
+// grid: x = at most tiles * column_tiles blocks; each claims items (column tile fastest) until there are none
+
 /// gather_rows: gathered[r, v, ci] = feats[indices[first_row + r, v], ci], zero where the index is -1.
 struct GatherRowsParameters {
   const void* feats;   // [*, Ci]

@@ -28,6 +28,7 @@ struct TileShape {
   int stages = 2;
   MmaPath mma = MmaPath::ffma;
   int offsets = 1;  ///< grad_weight
+  KernelKind kind = KernelKind::implicit_gemm;
 };
 
 /// How many pairs a grad_weight kernel of an architecture holds in flight.

@@ -25,6 +25,30 @@ constexpr TileShape wgmma_shapes[] = {
     {64, 16, 4, 1, 6, 128, 3, MmaPath::wgmma},   {128, 16, 4, 1, 3, 128, 4, MmaPath::wgmma},
 };
 
+/// Rows of 128 bytes, specialized warpgroups, one block a multiprocessor: wide layers keep it busy with
+/// little traffic.
+constexpr TileShape persistent_shapes[] = {
+    {128, 256, 8, 1, 1, 128, 4, MmaPath::wgmma, 1, KernelKind::persistent_gemm},
+    {128, 128, 8, 1, 1, 128, 6, MmaPath::wgmma, 1, KernelKind::persistent_gemm},
+    {256, 128, 8, 1, 1, 128, 4, MmaPath::wgmma, 1, KernelKind::persistent_gemm},
+};
+
+/// wgmma truncates floats to tf32 where mma.sync's operands are rounded: an error of up to 1e-3 a product,
+/// less in sums of many. Few channels make short sums, and gain nothing from wgmma.
+bool suits_wgmma(const GemmProblem& problem) {
+  constexpr int fewest_tf32_channels = 32;
+  return problem.architecture.has_wgmma(problem.compute) &&
+         (problem.compute != ElementType::tf32 || problem.in_channels >= fewest_tf32_channels);
+}
+
+/// Whether persistent_gemm's whole K tiles and its copy engine suit the channels. It hung on a GPU; the cause
+/// is found and corrected, but it has not run on one since (docs/performance.md).
+bool suits_persistent(const GemmProblem& problem) {
+  const int k_tile = 128 / storage_bytes(problem.compute);
+  return problem.unproven && suits_wgmma(problem) && problem.in_channels >= k_tile &&
+         problem.out_channels >= 128;
+}
+
 /// So few rows that the widest tiles would leave half of the device idle: narrower ones split the work finer.
 bool is_small(const GemmProblem& problem) {
   const std::int64_t widest_tiles = (problem.rows + 127) / 128 * ((problem.out_channels + 255) / 256);
@@ -34,7 +58,7 @@ bool is_small(const GemmProblem& problem) {
 std::vector<TileShape> tile_shapes(const GemmProblem& problem) {
   if (!has_matrix_path(problem)) return ffma_shapes(problem);
   std::vector<TileShape> shapes;
-  if (problem.architecture.has_wgmma(problem.compute)) {
+  if (suits_wgmma(problem)) {
     for (const TileShape& shape : wgmma_shapes) {
       if (columns_fit(shape.column_tile, problem.out_channels)) shapes.push_back(shape);
     }
@@ -51,6 +75,14 @@ std::vector<TileShape> tile_shapes(const GemmProblem& problem) {
   // From 17 to 32 columns mma.sync with short K tiles is ahead of wgmma, which only has long ones.
   const bool mma_sync_first = problem.out_channels > 16 && problem.out_channels <= 32;
   shapes.insert(mma_sync_first ? shapes.begin() : shapes.end(), mma_sync.begin(), mma_sync.end());
+  if (suits_persistent(problem)) {
+    std::vector<TileShape> persistent;
+    for (const TileShape& shape : persistent_shapes) {
+      if (columns_fit(shape.column_tile, problem.out_channels)) persistent.push_back(shape);
+    }
+    const bool persistent_first = problem.in_channels >= 256 && problem.out_channels >= 256;
+    shapes.insert(persistent_first ? shapes.begin() : shapes.end(), persistent.begin(), persistent.end());
+  }
   return shapes;
 }
 

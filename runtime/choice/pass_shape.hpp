@@ -48,6 +48,10 @@ struct GemmChoice {
   Algorithm algorithm = Algorithm::masked_implicit_gemm;
   codegen::KernelSpec spec;  ///< the kernel that forms the products
   int splits = 1;            ///< parts of the reduction: more than 1 only if spec.output is partial
+  /// Groups of offsets, each with a row order of its own (cuda/row_order.hpp): more than 1 only for
+  /// persistent_gemm with chained output, or with partial output, where there is a part a group: equal to
+  /// `splits`. At most codegen::most_groups.
+  int groups = 1;
 };
 
 /// The problem that a pass poses to codegen under one algorithm: for explicit_gemm the dense GEMM of a chunk

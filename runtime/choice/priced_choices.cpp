@@ -73,17 +73,28 @@ bool same_tile(const codegen::KernelSpec& first, const codegen::KernelSpec& seco
 void price(const TargetDevice& device, const PassShape& pass, const codegen::MapStatistics& map,
            Algorithm algorithm, Breadth breadth, std::vector<PricedChoice>& priced) {
   const codegen::GemmProblem own = gemm_problem(device, pass, Algorithm::implicit_gemm);
-  const auto add = [&](const codegen::KernelSpec& spec, int splits) {
+  const auto add = [&](codegen::KernelSpec spec, int splits) {
+    int groups = 1;
+    if (spec.kind == codegen::KernelKind::persistent_gemm && splits > 1) {
+      if (splits > codegen::most_groups(pass.volume)) return;
+      groups = splits;
+    }
+    if (algorithm == Algorithm::masked_implicit_gemm) {
+      groups = codegen::default_groups(own, spec);
+      if (groups > 1) spec.output = codegen::OutputType::chained;
+    }
     const double predicted =
         codegen::predicted_ms(own, map, {.walk = walk_of(algorithm), .spec = spec, .splits = splits});
-    priced.push_back({{.algorithm = algorithm, .spec = spec, .splits = splits}, predicted});
+    priced.push_back({{.algorithm = algorithm, .spec = spec, .splits = splits, .groups = groups}, predicted});
   };
   const bool split = is_split(algorithm);
   const codegen::OutputType output = output_type(pass, algorithm);
   for (const codegen::KernelSpec& spec :
        codegen::gemm_candidates(gemm_problem(device, pass, algorithm), output)) {
     if (!split) add(spec, 1);
-    for (const int splits : split_counts) {
+    std::set<int> counts(std::begin(split_counts), std::end(split_counts));
+    if (spec.kind == codegen::KernelKind::persistent_gemm) counts.insert(codegen::default_splits(own, spec));
+    for (const int splits : counts) {
       if (split && worth_splitting(device, pass, spec, splits, breadth)) add(spec, splits);
     }
   }

@@ -42,6 +42,7 @@ void clear(void* data, int value, std::size_t bytes, Stream stream) {
 }  // namespace
 
 struct CudaFrameRows::Order {
+  int groups = 1;
   LayoutKind kind = LayoutKind::masked;
   MaskOffsets offsets;
   RowKey key;
@@ -54,6 +55,7 @@ struct CudaFrameRows::Order {
 
 struct CudaFrameRows::Layout {
   TileLayout tiles;
+  bool group_major = false;
   LayoutKind kind = LayoutKind::masked;
   Order* order = nullptr;
   bool heavy_first = false;
@@ -132,21 +134,23 @@ void CudaFrameRows::reset_status(Stream stream) const {
         stream);
 }
 
-CudaFrameRows::Order& CudaFrameRows::order(LayoutKind kind, Stream stream) const {
-  std::unique_ptr<Order>& slot = orders_[kind];
+CudaFrameRows::Order& CudaFrameRows::order(LayoutKind kind, int groups, Stream stream) const {
+  std::unique_ptr<Order>& slot = orders_[{kind, groups}];
   if (slot != nullptr) return *slot;
   auto order = std::make_unique<Order>();
   order->kind = kind;
-  order->order[0] = taken<std::int32_t>(gpu(), rows + order_padding, stream);
+  order->groups = groups;
+  const std::int64_t items = rows * groups;
+  order->order[0] = taken<std::int32_t>(gpu(), items + order_padding, stream);
   order->sorted = order->order[0].data();
   if (kind == LayoutKind::masked) {
     order->offsets = mask_offsets(kernel);
-    order->key = row_key(order->offsets, rows);
-    order->order[1] = taken<std::int32_t>(gpu(), rows + order_padding, stream);
+    order->key = row_key(order->offsets, rows, volume(), groups);
+    order->order[1] = taken<std::int32_t>(gpu(), items + order_padding, stream);
     order->masks = taken<std::uint32_t>(gpu(), rows, stream);
-    order->keys = taken<std::uint32_t>(gpu(), rows * 2, stream);
-    order->scratch =
-        taken<std::byte>(gpu(), static_cast<std::int64_t>(row_sort_scratch(rows, order->key)), stream);
+    order->keys = taken<std::uint32_t>(gpu(), items * 2, stream);
+    order->scratch = taken<std::byte>(
+        gpu(), static_cast<std::int64_t>(row_sort_scratch(rows, groups, order->key)), stream);
   }
   fill(*order, stream);
   slot = std::move(order);
@@ -162,10 +166,11 @@ void CudaFrameRows::fill(Order& order, Stream stream) const {
   const int sorted = sort_rows({.indices = indices(),
                                 .rows = rows,
                                 .volume = volume(),
+                                .groups = order.groups,
                                 .offsets = order.offsets,
                                 .key = order.key,
                                 .masks = order.masks.data(),
-                                .keys = {order.keys.data(), order.keys.data() + rows},
+                                .keys = {order.keys.data(), order.keys.data() + rows * order.groups},
                                 .order = {order.order[0].data(), order.order[1].data()},
                                 .scratch = order.scratch.data(),
                                 .scratch_bytes = order.scratch.bytes(),
@@ -181,28 +186,35 @@ const TileLayout& CudaFrameRows::layout(const LayoutKey& key, Stream stream) con
   if (slot != nullptr) return slot->tiles;
   auto layout = std::make_unique<Layout>();
   layout->kind = key.kind;
-  layout->order = &order(key.kind, stream);
+  layout->group_major = key.group_major;
+  layout->order = &order(key.kind, key.kind == LayoutKind::dense ? 1 : key.groups, stream);
   TileLayout& tiles = layout->tiles;
   tiles.row_tile = key.row_tile;
-  tiles.tiles = ceil_div(rows, key.row_tile);
-  tiles.steps = tiles.tiles * volume();  // the most that there can be
+  tiles.groups = key.groups;
+  tiles.tiles_per_group = ceil_div(rows, key.row_tile);
+  tiles.tiles = tiles.tiles_per_group * key.groups;
+  tiles.steps = tiles.tiles_per_group * volume();  // the most that there can be
   tiles.order = layout->order->sorted;
+  if (key.groups > 1) {
+    tiles.grouped_order = taken<std::int32_t>(gpu(), tiles.tiles * key.row_tile, stream);
+    tiles.order = tiles.grouped_order.data();
+  }
   tiles.tile_begin = taken<std::int64_t>(gpu(), tiles.tiles + 1, stream);
   tiles.step_offset = taken<std::int32_t>(gpu(), tiles.steps, stream);
   tiles.step_rows = taken<std::int32_t>(gpu(), tiles.steps * key.row_tile, stream);
-  if (key.kind == LayoutKind::masked) {
+  if (key.kind == LayoutKind::masked || key.groups > 1) {
     layout->tile_masks = taken<std::uint32_t>(gpu(), tiles.tiles * mask_words(volume()), stream);
     layout->steps = taken<std::int64_t>(gpu(), tiles.tiles + 1, stream);
     layout->scan_scratch =
         taken<std::byte>(gpu(), static_cast<std::int64_t>(detail::scan_scratch(tiles.tiles)), stream);
-    layout->heavy_first = heavy_tiles_first(source());
+    layout->heavy_first = heavy_tiles_first(source()) || key.groups > 1;
     if (layout->heavy_first) {
       layout->keys = taken<std::uint32_t>(gpu(), tiles.tiles, stream);
       layout->sorted_keys = taken<std::uint32_t>(gpu(), tiles.tiles, stream);
       layout->tiles_in_order = taken<std::int32_t>(gpu(), tiles.tiles, stream);
       tiles.tile_order = taken<std::int32_t>(gpu(), tiles.tiles, stream);
       layout->sort_scratch = taken<std::byte>(
-          gpu(), static_cast<std::int64_t>(tile_sort_scratch(tiles.tiles, volume())), stream);
+          gpu(), static_cast<std::int64_t>(tile_sort_scratch(tiles.tiles, volume(), key.groups)), stream);
     }
   }
   fill(*layout, stream);
@@ -212,7 +224,12 @@ const TileLayout& CudaFrameRows::layout(const LayoutKey& key, Stream stream) con
 
 void CudaFrameRows::fill(Layout& layout, Stream stream) const {
   const TileLayout& tiles = layout.tiles;
-  if (layout.kind == LayoutKind::dense) {
+  const bool grouped = tiles.groups > 1;
+  if (grouped) {
+    pad_groups(layout.order->sorted, rows, tiles.groups, layout.kind == LayoutKind::dense ? 0 : rows,
+               tiles.tiles_per_group * tiles.row_tile, tiles.grouped_order.data(), stream.handle());
+  }
+  if (layout.kind == LayoutKind::dense && !grouped) {
     write_even_tiles(tiles.tiles, volume(), live_rows(), tiles.row_tile, tiles.tile_begin.data(),
                      stream.handle());
   } else {
@@ -222,6 +239,10 @@ void CudaFrameRows::fill(Layout& layout, Stream stream) const {
                  .volume = volume(),
                  .row_tile = tiles.row_tile,
                  .tiles = tiles.tiles,
+                 .tiles_per_group = tiles.tiles_per_group,
+                 .groups = group_masks(volume(), tiles.groups),
+                 .every_offset = layout.kind == LayoutKind::dense,
+                 .group_major = layout.group_major,
                  .tile_masks = layout.tile_masks.data(),
                  .steps = layout.steps.data(),
                  .keys = layout.keys.data(),
@@ -231,13 +252,13 @@ void CudaFrameRows::fill(Layout& layout, Stream stream) const {
                layout.scan_scratch.bytes(), stream.handle());
     if (layout.heavy_first) {
       sort_tiles(layout.keys.data(), layout.sorted_keys.data(), layout.tiles_in_order.data(),
-                 tiles.tile_order.data(), tiles.tiles, volume(), layout.sort_scratch.data(),
+                 tiles.tile_order.data(), tiles.tiles, volume(), tiles.groups, layout.sort_scratch.data(),
                  layout.sort_scratch.bytes(), stream.handle());
     }
   }
   fill_steps({.indices = indices(),
               .order = tiles.order,
-              .tile_masks = layout.kind == LayoutKind::dense ? nullptr : layout.tile_masks.data(),
+              .tile_masks = layout.kind == LayoutKind::dense && !grouped ? nullptr : layout.tile_masks.data(),
               .tile_begin = tiles.tile_begin.data(),
               .volume = volume(),
               .row_tile = tiles.row_tile,

@@ -4,6 +4,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <utility>
 
 #include "core/frames.hpp"
 #include "cuda/cuda_map.hpp"
@@ -39,7 +40,7 @@ class CudaFrameRows final : public CudaMap {
   /// A layout with the memory that filling it takes.
   struct Layout;
   LayoutSource source() const;
-  Order& order(LayoutKind kind, Stream stream) const;  // needs the lock
+  Order& order(LayoutKind kind, int groups, Stream stream) const;  // needs the lock
   void fill(Order& order, Stream stream) const;
   void fill(Layout& layout, Stream stream) const;
 
@@ -49,8 +50,8 @@ class CudaFrameRows final : public CudaMap {
   bool symmetric_;
   DeviceArray<std::byte> table_;
   DeviceArray<FrameState> state_;
-  mutable std::mutex mutex_;  // guards what follows
-  mutable std::map<LayoutKind, std::unique_ptr<Order>> orders_;
+  mutable std::mutex mutex_;                                                     // guards what follows
+  mutable std::map<std::pair<LayoutKind, int>, std::unique_ptr<Order>> orders_;  // by groups
   mutable std::map<LayoutKey, std::unique_ptr<Layout>> layouts_;
 };
 

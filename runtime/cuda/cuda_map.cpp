@@ -106,9 +106,7 @@ CudaMap::~CudaMap() {
   const ContextScope scope(*device_);
   const CUstream release = device_->release_stream();
   if (rows != 0) ready_->wait_quietly(release);
-  for (const auto& order : orders_) {
-    if (order != nullptr) order->ready.wait_quietly(release);
-  }
+  for (const auto& [groups, order] : orders_) order->ready.wait_quietly(release);
   for (const auto& [key, layout] : layouts_) layout->ready.wait_quietly(release);
   for (const auto& [key, list] : pair_lists_) list->ready.wait_quietly(release);
   for (const auto& [key, table] : part_tables_) table->ready.wait_quietly(release);
@@ -119,7 +117,7 @@ CudaMap::~CudaMap() {
   part_tables_.clear();
   pair_lists_.clear();
   layouts_.clear();
-  orders_ = {};
+  orders_.clear();
   ready_.reset();
   indices_.reset();
 }
@@ -137,17 +135,18 @@ std::int64_t CudaMap::pairs() const {
   return *pairs_;
 }
 
-const std::shared_ptr<const RowOrder>& CudaMap::row_order(LayoutKind kind, const LayoutSource& source,
-                                                          Stream stream) const {
-  static const std::shared_ptr<const RowOrder> none;
-  if (kind == LayoutKind::identity) return none;
-  auto& order = orders_[kind == LayoutKind::dense ? 0 : 1];
-  if (order == nullptr) {
-    order =
-        kind == LayoutKind::dense ? build_natural_order(source, stream) : build_gray_order(source, stream);
+std::shared_ptr<const RowOrder> CudaMap::row_order(const LayoutKey& key, const LayoutSource& source,
+                                                   Stream stream) const {
+  if (key.kind == LayoutKind::identity) return nullptr;
+  const bool natural = key.kind == LayoutKind::dense;
+  const int groups = natural ? 0 : key.groups;
+  auto found = orders_.find(groups);
+  if (found == orders_.end()) {
+    auto order = groups == 0 ? build_natural_order(source, stream) : build_gray_order(source, groups, stream);
+    found = orders_.emplace(groups, std::move(order)).first;
   }
-  order->ready.wait(stream.handle());
-  return order;
+  found->second->ready.wait(stream.handle());
+  return found->second;
 }
 
 const TileLayout& CudaMap::layout(const LayoutKey& key, Stream stream) const {
@@ -158,7 +157,7 @@ const TileLayout& CudaMap::layout(const LayoutKey& key, Stream stream) const {
     const LayoutSource source{
         .device = *device_, .indices = indices_.data(), .rows = rows, .volume = volume(), .kernel = kernel};
     try {
-      auto layout = build_layout(source, key, row_order(key.kind, source, stream), stream);
+      auto layout = build_layout(source, key, row_order(key, source, stream), stream);
       found = layouts_.emplace(key, std::move(layout)).first;
     } catch (...) {  // nobody would remember that work on the stream still reads the map
       driver().cuStreamSynchronize(stream.handle());

@@ -76,8 +76,8 @@ class CudaMap : public MapData {
   BuildCounters* allocate(Stream stream);
   void build(const MapArguments& arguments, Stream stream);
   void check(const MapArguments& arguments, Stream stream);
-  const std::shared_ptr<const RowOrder>& row_order(LayoutKind kind, const LayoutSource& source,
-                                                   Stream stream) const;
+  std::shared_ptr<const RowOrder> row_order(const LayoutKey& key, const LayoutSource& source,
+                                            Stream stream) const;
 
   struct Use {
     CUstream stream;
@@ -92,7 +92,7 @@ class CudaMap : public MapData {
 
   mutable std::mutex mutex_;  // guards what follows
   mutable std::optional<std::int64_t> pairs_;
-  mutable std::array<std::shared_ptr<const RowOrder>, 2> orders_;  // natural, Gray
+  mutable std::map<int, std::shared_ptr<const RowOrder>> orders_;  // 0: natural, else Gray by groups
   mutable std::map<LayoutKey, std::shared_ptr<const TileLayout>> layouts_;
   mutable std::map<PairKey, std::shared_ptr<const PairList>> pair_lists_;
   mutable std::map<std::pair<PairKey, int>, std::shared_ptr<const PartTable>> part_tables_;

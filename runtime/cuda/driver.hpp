@@ -53,7 +53,9 @@ namespace flexgemm::detail {
   X(cuModuleGetFunction)             \
   X(cuFuncGetAttribute)              \
   X(cuFuncSetAttribute)              \
-  X(cuLaunchKernel)
+  X(cuLaunchKernel)                  \
+  X(cuTensorMapEncodeTiled)          \
+  X(cuTensorMapReplaceAddress)
 
 /// The driver's entry points, found with dlopen and dlsym: nothing of libcuda is linked.
 struct Driver {

@@ -6,6 +6,7 @@
 #include "cuda/device_array.hpp"
 #include "cuda/kernel_parameters.hpp"
 #include "cuda/pass_run.hpp"
+#include "cuda/persistent_gemm.hpp"
 
 namespace flexgemm::detail {
 
@@ -30,6 +31,16 @@ void launch_gemm(const GatherGemm& gemm, const Kernel& kernel, const TileLayout&
   const EpilogueArguments& epilogue = gemm.run.pass.epilogue;
   const auto* residual = static_cast<const std::byte*>(epilogue.residual);
   if (residual != nullptr) residual += first_row * gemm.out_channels * gemm.run.element_bytes();
+  if (kernel.spec().kind == codegen::KernelKind::persistent_gemm) {
+    launch_persistent(gemm.run, kernel, layout,
+                      {.feats = feats,
+                       .weight = gemm.weight,
+                       .bias = gemm.run.pass.bias,
+                       .residual = residual,
+                       .output = output,
+                       .rows = rows});
+    return;
+  }
   const ImplicitGemmParameters parameters{
       .feats = feats,
       .weight = gemm.weight,
@@ -112,7 +123,11 @@ void run_explicit(const GatherGemm& gemm, const Kernel& kernel) {
 }
 
 const TileLayout& layout_of(const GatherGemm& gemm, LayoutKind kind) {
-  return gemm.map.layout({.kind = kind, .row_tile = gemm.choice().spec.row_tile, .rows = gemm.run.rows()},
+  return gemm.map.layout({.kind = kind,
+                          .row_tile = gemm.choice().spec.row_tile,
+                          .rows = gemm.run.rows(),
+                          .groups = gemm.choice().groups,
+                          .group_major = gemm.choice().spec.output == codegen::OutputType::chained},
                          gemm.run.stream);
 }
 

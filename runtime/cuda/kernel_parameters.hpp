@@ -33,6 +33,37 @@ static_assert(offsetof(ImplicitGemmParameters, rows) == 96);
 static_assert(offsetof(ImplicitGemmParameters, tiles) == 104);
 static_assert(offsetof(ImplicitGemmParameters, splits) == 108);
 
+struct alignas(64) TensorMap {
+  std::uint64_t words[16];
+};
+
+struct PersistentGemmParameters {
+  TensorMap weight;
+  const void* feats;
+  const void* bias;
+  void* output;
+  float* sums;
+  const std::int32_t* order;
+  const std::int64_t* tile_begin;
+  const std::int32_t* step_offset;
+  const std::int32_t* step_rows;
+  const std::int32_t* tile_order;
+  std::int32_t* counters;
+  const void* residual = nullptr;
+  const float* scale = nullptr;
+  const float* shift = nullptr;
+  std::int64_t rows;
+  std::int32_t tiles;
+  std::int32_t tiles_per_group;
+};
+static_assert(sizeof(PersistentGemmParameters) == 256);
+static_assert(offsetof(PersistentGemmParameters, feats) == 128);
+static_assert(offsetof(PersistentGemmParameters, sums) == 152);
+static_assert(offsetof(PersistentGemmParameters, tile_order) == 192);
+static_assert(offsetof(PersistentGemmParameters, residual) == 208);
+static_assert(offsetof(PersistentGemmParameters, rows) == 232);
+static_assert(offsetof(PersistentGemmParameters, tiles_per_group) == 244);
+
 struct GatherRowsParameters {
   const void* feats;
   const std::int32_t* indices;

@@ -24,13 +24,21 @@ std::uint64_t start_of(std::size_t operand) {
 }  // namespace
 
 void PassProgram::write_parameters(std::size_t launch, const OperandAddresses& addresses,
-                                   ParameterBlock& block) const noexcept {
+                                   ParameterBlock& block) const {
   const Step& step = steps_[launch];
   std::memcpy(block.data(), words_.data() + step.first_word, step.words * sizeof(std::uint64_t));
   for (std::size_t i = 0; i < step.relocations; ++i) {
     const Relocation& relocation = relocations_[step.first_relocation + i];
     block[relocation.word] = addresses[static_cast<std::size_t>(relocation.operand)] +
                              static_cast<std::uint64_t>(relocation.offset);
+  }
+  if (step.has_tensor_map) {
+    const std::uint64_t base = addresses[static_cast<std::size_t>(step.map_base.operand)] +
+                               static_cast<std::uint64_t>(step.map_base.offset);
+    CUtensorMap map;
+    std::memcpy(&map, block.data(), sizeof(map));
+    FLEXGEMM_DRIVER(cuTensorMapReplaceAddress, &map, reinterpret_cast<void*>(base));
+    std::memcpy(block.data(), &map, sizeof(map));
   }
 }
 
@@ -64,6 +72,18 @@ void* PassRecorder::WorkspaceAllocator::allocate(std::size_t bytes, Stream) noex
   return reinterpret_cast<void*>(address);
 }
 
+bool PassRecorder::is_symbolic(std::uint64_t value) noexcept {
+  return value >= symbolic_base && value < symbolic_base + operand_count * symbolic_room;
+}
+
+PassProgram::Relocation PassRecorder::relocation(std::size_t word, std::uint64_t value) const noexcept {
+  const auto operand = static_cast<Operand>((value - symbolic_base) / symbolic_room);
+  const auto start = reinterpret_cast<std::uint64_t>(address(operand));
+  return {static_cast<std::uint32_t>(word), operand, static_cast<std::int64_t>(value - start)};
+}
+
+void PassRecorder::record_tensor_map(const void* tensor) { mapped_tensor_ = tensor; }
+
 void PassRecorder::append_words(PassProgram::Step& step, const void* source, std::size_t bytes) {
   const std::size_t words = (bytes + sizeof(std::uint64_t) - 1) / sizeof(std::uint64_t);
   if (words > PassProgram::most_words) {
@@ -77,11 +97,7 @@ void PassRecorder::append_words(PassProgram::Step& step, const void* source, std
   std::memcpy(program_.words_.data() + step.first_word, source, bytes);
   for (std::size_t word = 0; word < words; ++word) {
     const std::uint64_t value = program_.words_[step.first_word + word];
-    if (value < symbolic_base || value >= symbolic_base + operand_count * symbolic_room) continue;
-    const auto operand = static_cast<Operand>((value - symbolic_base) / symbolic_room);
-    const auto start = reinterpret_cast<std::uint64_t>(address(operand));
-    program_.relocations_.push_back(
-        {static_cast<std::uint32_t>(word), operand, static_cast<std::int64_t>(value - start)});
+    if (is_symbolic(value)) program_.relocations_.push_back(relocation(word, value));
   }
   step.relocations = program_.relocations_.size() - step.first_relocation;
 }
@@ -96,6 +112,11 @@ void PassRecorder::record_launch(CUfunction function, std::uint32_t blocks_x, st
   step.threads = threads;
   step.shared_bytes = shared_bytes;
   append_words(step, parameters, parameter_bytes);
+  if (mapped_tensor_ != nullptr) {
+    step.has_tensor_map = true;
+    step.map_base = relocation(0, reinterpret_cast<std::uint64_t>(mapped_tensor_));
+    mapped_tensor_ = nullptr;
+  }
   program_.steps_.push_back(step);
 }
 

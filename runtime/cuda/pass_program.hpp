@@ -48,8 +48,7 @@ class PassProgram {
   static constexpr std::size_t most_words = 64;
   using ParameterBlock = std::array<std::uint64_t, most_words>;
   /// Writes the parameter block of a launch, with the operands' addresses in place.
-  void write_parameters(std::size_t launch, const OperandAddresses& addresses,
-                        ParameterBlock& block) const noexcept;
+  void write_parameters(std::size_t launch, const OperandAddresses& addresses, ParameterBlock& block) const;
 
  private:
   friend class PassRecorder;
@@ -66,6 +65,8 @@ class PassProgram {
     std::uint32_t blocks_x = 0, blocks_y = 0, threads = 0, shared_bytes = 0;
     std::size_t first_word = 0, words = 0;
     std::size_t first_relocation = 0, relocations = 0;
+    bool has_tensor_map = false;  // the parameters begin with a tensor map of what map_base names
+    Relocation map_base{};
     std::uint32_t value = 0;
     std::size_t count = 0;
   };
@@ -92,6 +93,8 @@ class PassRecorder {
   void record_launch(CUfunction function, std::uint32_t blocks_x, std::uint32_t blocks_y,
                      std::uint32_t threads, std::uint32_t shared_bytes, const void* parameters,
                      std::size_t parameter_bytes);
+  /// The parameters of the next launch begin with a tensor map of `tensor`, encoded with any other address.
+  void record_tensor_map(const void* tensor);
   void record_fill(const void* target, std::uint32_t value, std::size_t count);
 
   PassProgram take();
@@ -103,9 +106,12 @@ class PassRecorder {
     void deallocate(void*, std::size_t, Stream) noexcept override {}
     std::size_t used = 0;
   };
+  static bool is_symbolic(std::uint64_t value) noexcept;
+  PassProgram::Relocation relocation(std::size_t word, std::uint64_t value) const noexcept;
   void append_words(PassProgram::Step& step, const void* source, std::size_t bytes);
 
   int alignment_;
+  const void* mapped_tensor_ = nullptr;
   WorkspaceAllocator allocator_;
   DeviceMemory memory_;
   PassProgram program_;

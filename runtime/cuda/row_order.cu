@@ -17,23 +17,27 @@ __global__ void __launch_bounds__(threads_per_block)
   if (slot < rows + order_padding) order[slot] = slot < live ? static_cast<int>(slot) : -1;
 }
 
-/// Position of a mask in the sequence of Gray codes: bit i is the parity of the mask's bits i and above.
-__device__ std::uint32_t gray_rank(std::uint32_t mask) {
-  for (int shift = 1; shift < 32; shift *= 2) mask ^= mask >> shift;
-  return mask;
-}
-
-__device__ std::uint32_t without_bit(std::uint32_t mask, int bit) {
-  const std::uint32_t below = (1u << bit) - 1u;
-  return (mask & below) | ((mask >> 1) & ~below);
+/// Position, in the sequence of Gray codes, of those bits of a mask that are in `group`, taken in the order
+/// of their significance: a bit of the position is the parity of the mask's bits up to it.
+__device__ std::uint32_t gray_rank(std::uint32_t mask, std::uint32_t group, const MaskOffsets& offsets) {
+  std::uint32_t rank = 0;
+  std::uint32_t parity = 0;
+  for (int i = 0; i < offsets.count - 1; ++i) {
+    const int bit = offsets.significance[i];
+    if (((group >> bit) & 1u) == 0) continue;
+    parity ^= (mask >> bit) & 1u;
+    rank = (rank << 1) | parity;
+  }
+  return rank;
 }
 
 /// One warp makes the keys of 32 rows: its lanes are the offsets while it reads, and the rows while it
 /// writes.
 __global__ void __launch_bounds__(threads_per_block)
     row_keys_kernel(const std::int32_t* __restrict__ indices, std::int64_t rows, int volume,
-                    const std::int32_t* live_rows, const __grid_constant__ MaskOffsets offsets, RowKey key,
-                    std::uint32_t* masks, std::uint32_t* keys, std::int32_t* order_a, std::int32_t* order_b) {
+                    const std::int32_t* live_rows, const __grid_constant__ MaskOffsets offsets,
+                    const __grid_constant__ GroupMasks groups, RowKey key, std::uint32_t* masks,
+                    std::uint32_t* keys, std::int32_t* order_a, std::int32_t* order_b) {
   const std::int64_t thread = static_cast<std::int64_t>(blockIdx.x) * threads_per_block + threadIdx.x;
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const std::int64_t first_row = thread - lane;
@@ -48,24 +52,41 @@ __global__ void __launch_bounds__(threads_per_block)
   }
   if (thread < rows) {
     masks[thread] = mask;
-    const std::uint32_t rank = gray_rank(without_bit(mask, offsets.centre));
     const auto block = static_cast<std::uint32_t>(key.block_bits == 0 ? 0 : thread / key.block_rows);
-    // A row that is not there has no neighbors; the largest key brings it behind all others.
+    // A row that is not there has no neighbors; the largest key of a group brings it behind the others, those
+    // of the same key too, because its number is higher.
     const bool live = live_rows == nullptr || thread < *live_rows;
-    keys[thread] = !live ? 0xffffffffu : key.block_bits == 0 ? rank : (block << key.rank_bits) | rank;
-    order_a[thread] = live ? static_cast<int>(thread) : -1;
+    const std::uint32_t ranks = key.rank_bits >= 32 ? 0xffffffffu : (1u << key.rank_bits) - 1u;
+    for (int group = 0; group < groups.count; ++group) {
+      const std::uint32_t rank = live ? gray_rank(mask, groups.mask[group], offsets) : ranks;
+      std::uint32_t above = key.group_bits == 0 ? block : static_cast<std::uint32_t>(group);
+      if (!live && key.group_bits == 0) above = (1u << key.block_bits) - 1u;
+      // Rank bits are fewer than 32 wherever there is something above them.
+      keys[group * rows + thread] = above == 0 ? rank : (above << key.rank_bits) | rank;
+      order_a[group * rows + thread] = live ? static_cast<int>(thread) : -1;
+    }
   } else if (thread < rows + order_padding) {
-    order_a[thread] = -1;  // the sort leaves both paddings alone
-    order_b[thread] = -1;
+    const std::int64_t padding = (groups.count - 1) * rows + thread;
+    order_a[padding] = -1;  // the sort leaves both paddings alone
+    order_b[padding] = -1;
   }
 }
 
+__global__ void __launch_bounds__(threads_per_block)
+    pad_groups_kernel(const std::int32_t* order, std::int64_t rows, int groups, std::int64_t group_stride,
+                      std::int64_t slots, std::int32_t* padded) {
+  const std::int64_t at = static_cast<std::int64_t>(blockIdx.x) * threads_per_block + threadIdx.x;
+  if (at >= groups * slots) return;
+  const std::int64_t group = at / slots;
+  const std::int64_t slot = at - group * slots;
+  padded[at] = slot >= rows ? -1 : order[group * group_stride + slot];
+}
+
 cudaError_t radix_sort(void* scratch, std::size_t& scratch_bytes, cub::DoubleBuffer<std::uint32_t>& keys,
-                       cub::DoubleBuffer<std::int32_t>& order, std::int64_t rows, const RowKey& key,
+                       cub::DoubleBuffer<std::int32_t>& order, std::int64_t items, const RowKey& key,
                        CUstream_st* stream) {
   return cub::DeviceRadixSort::SortPairs(scratch, scratch_bytes, keys, order,
-                                         static_cast<std::uint32_t>(rows), 0, key.rank_bits + key.block_bits,
-                                         stream);
+                                         static_cast<std::uint64_t>(items), 0, key.bits(), stream);
 }
 
 }  // namespace
@@ -77,25 +98,33 @@ void write_natural_order(std::int64_t rows, const std::int32_t* live_rows, std::
          order);
 }
 
-std::size_t row_sort_scratch(std::int64_t rows, const RowKey& key) {
+std::size_t row_sort_scratch(std::int64_t rows, int groups, const RowKey& key) {
   cub::DoubleBuffer<std::uint32_t> keys;
   cub::DoubleBuffer<std::int32_t> order;
   std::size_t bytes = 0;
-  require_success(radix_sort(nullptr, bytes, keys, order, rows, key, nullptr), "sizing the sort of rows");
+  require_success(radix_sort(nullptr, bytes, keys, order, rows * groups, key, nullptr),
+                  "sizing the sort of rows");
   return bytes;
 }
 
 int sort_rows(const RowSort& sort, CUstream_st* stream) {
   launch("computing row masks", row_keys_kernel, ceil_div(sort.rows + order_padding, threads_per_block),
          threads_per_block, 0, stream, sort.indices, sort.rows, sort.volume, sort.live_rows, sort.offsets,
-         sort.key, sort.masks, sort.keys[0], sort.order[0], sort.order[1]);
-  if (sort.key.rank_bits + sort.key.block_bits == 0) return 0;
+         group_masks(sort.volume, sort.groups), sort.key, sort.masks, sort.keys[0], sort.order[0],
+         sort.order[1]);
+  if (sort.key.bits() == 0) return 0;
   cub::DoubleBuffer<std::uint32_t> keys(sort.keys[0], sort.keys[1]);
   cub::DoubleBuffer<std::int32_t> order(sort.order[0], sort.order[1]);
   std::size_t bytes = sort.scratch_bytes;
-  require_success(radix_sort(sort.scratch, bytes, keys, order, sort.rows, sort.key, stream),
+  require_success(radix_sort(sort.scratch, bytes, keys, order, sort.rows * sort.groups, sort.key, stream),
                   "sorting rows by mask");
   return order.selector;
+}
+
+void pad_groups(const std::int32_t* order, std::int64_t rows, int groups, std::int64_t group_stride,
+                std::int64_t slots, std::int32_t* padded, CUstream_st* stream) {
+  launch("spreading row orders over tiles", pad_groups_kernel, ceil_div(groups * slots, threads_per_block),
+         threads_per_block, 0, stream, order, rows, groups, group_stride, slots, padded);
 }
 
 }  // namespace flexgemm::detail

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "codegen/candidates.hpp"
 #include "core/fail.hpp"
 #include "cuda/launch.hpp"
 #include "cuda/tile_steps.hpp"
@@ -32,6 +33,7 @@ void finish(Built& built, const CudaDevice& device, Stream stream) {
     built.step_offset.free_on(device.release_stream());
     built.step_rows.free_on(device.release_stream());
     built.tile_order.free_on(device.release_stream());
+    built.grouped_order.free_on(device.release_stream());
   }
 }
 
@@ -76,18 +78,34 @@ void sort_heavy_first(const LayoutSource& source, TileLayout& layout, const Devi
   DeviceMemory& memory = source.device.memory();
   layout.tile_order = DeviceArray<std::int32_t>(memory, layout.tiles, stream);
   const DeviceArray<std::uint32_t> sorted_keys(memory, layout.tiles, stream);
-  const std::size_t bytes = tile_sort_scratch(layout.tiles, source.volume);
+  const int groups = layout.groups;
+  const std::size_t bytes = tile_sort_scratch(layout.tiles, source.volume, groups);
   const DeviceArray<std::byte> scratch(memory, static_cast<std::int64_t>(bytes), stream);
   sort_tiles(keys.data(), sorted_keys.data(), tiles_in_order.data(), layout.tile_order.data(), layout.tiles,
-             source.volume, scratch.data(), bytes, stream.handle());
+             source.volume, groups, scratch.data(), bytes, stream.handle());
 }
 
-void build_masked(const LayoutSource& source, TileLayout& layout, Stream stream) {
+/// The order of each group's rows, each group from a whole tile on.
+void spread_groups(const LayoutSource& source, const LayoutKey& key, TileLayout& layout, Stream stream) {
+  const std::int64_t slots = layout.tiles_per_group * layout.row_tile;
+  layout.grouped_order = DeviceArray<std::int32_t>(source.device.memory(), slots * layout.groups, stream);
+  pad_groups(layout.row_order->rows.data(), source.rows, layout.groups,
+             key.kind == LayoutKind::dense ? 0 : source.rows, slots, layout.grouped_order.data(),
+             stream.handle());
+  layout.order = layout.grouped_order.data();
+}
+
+/// Tiles that visit what their rows have; with groups also dense ones, whose tiles visit all of their group.
+void build_masked(const LayoutSource& source, const LayoutKey& key, TileLayout& layout, Stream stream) {
   DeviceMemory& memory = source.device.memory();
-  layout.order = layout.row_order->rows.data();
+  if (layout.groups > 1) {
+    spread_groups(source, key, layout, stream);
+  } else {
+    layout.order = layout.row_order->rows.data();
+  }
   const DeviceArray<std::uint32_t> tile_masks(memory, layout.tiles * mask_words(source.volume), stream);
   const DeviceArray<std::int64_t> steps(memory, layout.tiles + 1, stream);
-  const std::int64_t sorted_tiles = heavy_tiles_first(source) ? layout.tiles : 0;
+  const std::int64_t sorted_tiles = heavy_tiles_first(source) || layout.groups > 1 ? layout.tiles : 0;
   const DeviceArray<std::uint32_t> keys(memory, sorted_tiles, stream);
   const DeviceArray<std::int32_t> tiles_in_order(memory, sorted_tiles, stream);
   count_steps({.indices = source.indices,
@@ -96,6 +114,10 @@ void build_masked(const LayoutSource& source, TileLayout& layout, Stream stream)
                .volume = source.volume,
                .row_tile = layout.row_tile,
                .tiles = layout.tiles,
+               .tiles_per_group = layout.tiles_per_group,
+               .groups = group_masks(source.volume, layout.groups),
+               .every_offset = key.kind == LayoutKind::dense,
+               .group_major = key.group_major,
                .tile_masks = tile_masks.data(),
                .steps = steps.data(),
                .keys = keys.data(),
@@ -106,7 +128,7 @@ void build_masked(const LayoutSource& source, TileLayout& layout, Stream stream)
   scan_steps(steps.data(), layout.tiles, layout.tile_begin.data(), scratch.data(), scan_bytes,
              stream.handle());
   if (sorted_tiles != 0) sort_heavy_first(source, layout, keys, tiles_in_order, stream);
-  layout.steps = layout.tiles * source.volume;
+  layout.steps = layout.tiles_per_group * source.volume;
   const std::int64_t most_bytes = layout.steps * (layout.row_tile + 1) * std::int64_t{sizeof(std::int32_t)};
   if (most_bytes > most_unread_step_bytes) {
     source.device.read_back(&layout.steps, layout.tile_begin.data() + layout.tiles, sizeof(layout.steps),
@@ -130,24 +152,26 @@ std::shared_ptr<const RowOrder> build_natural_order(const LayoutSource& source, 
   return order;
 }
 
-std::shared_ptr<const RowOrder> build_gray_order(const LayoutSource& source, Stream stream) {
+std::shared_ptr<const RowOrder> build_gray_order(const LayoutSource& source, int groups, Stream stream) {
   DeviceMemory& memory = source.device.memory();
   auto order = std::make_shared<RowOrder>();
   const MaskOffsets offsets = mask_offsets(source.kernel);
-  const RowKey key = row_key(offsets, source.rows);
+  const RowKey key = row_key(offsets, source.rows, source.volume, groups);
   order->masks = DeviceArray<std::uint32_t>(memory, source.rows, stream);
-  const DeviceArray<std::uint32_t> keys(memory, source.rows * 2, stream);
+  const std::int64_t items = source.rows * groups;
+  const DeviceArray<std::uint32_t> keys(memory, items * 2, stream);
   DeviceArray<std::int32_t> rows[2];
-  for (auto& array : rows) array = DeviceArray<std::int32_t>(memory, source.rows + order_padding, stream);
-  const std::size_t bytes = row_sort_scratch(source.rows, key);
+  for (auto& array : rows) array = DeviceArray<std::int32_t>(memory, items + order_padding, stream);
+  const std::size_t bytes = row_sort_scratch(source.rows, groups, key);
   const DeviceArray<std::byte> scratch(memory, static_cast<std::int64_t>(bytes), stream);
   const int sorted = sort_rows({.indices = source.indices,
                                 .rows = source.rows,
                                 .volume = source.volume,
+                                .groups = groups,
                                 .offsets = offsets,
                                 .key = key,
                                 .masks = order->masks.data(),
-                                .keys = {keys.data(), keys.data() + source.rows},
+                                .keys = {keys.data(), keys.data() + items},
                                 .order = {rows[0].data(), rows[1].data()},
                                 .scratch = scratch.data(),
                                 .scratch_bytes = bytes},
@@ -166,15 +190,26 @@ std::shared_ptr<const TileLayout> build_layout(const LayoutSource& source, const
   }
   auto layout = std::make_shared<TileLayout>();
   layout->row_tile = key.row_tile;
-  layout->tiles = ceil_div(key.rows, key.row_tile);
+  if (key.groups < 1 || key.groups > codegen::most_groups(source.volume) ||
+      (key.groups > 1 && key.kind == LayoutKind::identity)) {
+    fail(ErrorCode::internal, "a layout for {} groups of {} offsets was asked for; 1 to {} are served",
+         key.groups, source.volume, codegen::most_groups(source.volume));
+  }
+  layout->groups = key.groups;
+  layout->tiles_per_group = ceil_div(key.rows, key.row_tile);
+  layout->tiles = layout->tiles_per_group * key.groups;
   layout->row_order = std::move(order);
   layout->tile_begin = DeviceArray<std::int64_t>(source.device.memory(), layout->tiles + 1, stream);
   switch (key.kind) {
     case LayoutKind::dense:
-      build_dense(source, *layout, stream);
+      if (key.groups > 1) {
+        build_masked(source, key, *layout, stream);
+      } else {
+        build_dense(source, *layout, stream);
+      }
       break;
     case LayoutKind::masked:
-      build_masked(source, *layout, stream);
+      build_masked(source, key, *layout, stream);
       break;
     case LayoutKind::identity:
       build_identity(source, key, *layout, stream);

@@ -23,11 +23,20 @@ __device__ std::uint32_t warp_or(std::uint32_t value) {
   return value;
 }
 
+/// Steps of a tile are at most V, so their complement to V has as many bits as V.
+__host__ __device__ constexpr int key_bits(int volume) {
+  int bits = 0;
+  for (; volume > 0; volume /= 2) ++bits;
+  return bits;
+}
+
 __device__ void publish_count(const TileCount& count, std::int64_t tile, int steps) {
   count.steps[tile] = steps;
   if (tile == 0) count.steps[count.tiles] = 0;
   if (count.keys != nullptr) {
-    count.keys[tile] = static_cast<std::uint32_t>(count.volume - steps);
+    const std::int64_t group = count.group_major ? tile / count.tiles_per_group : 0;
+    count.keys[tile] = static_cast<std::uint32_t>(group << key_bits(count.volume)) |
+                       static_cast<std::uint32_t>(count.volume - steps);
     count.tiles_in_order[tile] = static_cast<int>(tile);
   }
 }
@@ -41,9 +50,9 @@ __global__ void __launch_bounds__(count_threads)
   std::uint32_t mask = 0;
   for (int slot = lane; slot < count.row_tile; slot += 32) {
     const int row = count.order[tile * count.row_tile + slot];
-    if (row >= 0) mask |= __ldg(count.masks + row);
+    if (row >= 0 && !count.every_offset) mask |= __ldg(count.masks + row);
   }
-  mask = warp_or(mask);
+  mask = (count.every_offset ? 0xffffffffu : warp_or(mask)) & count.groups.mask[tile / count.tiles_per_group];
   if (lane != 0) return;
   count.tile_masks[tile] = mask;
   publish_count(count, tile, __popc(mask));
@@ -137,14 +146,12 @@ __global__ void __launch_bounds__(elementwise_threads)
   if (slot <= tiles) tile_begin[slot] = slot;
 }
 
-/// Steps of a tile are at most V, so their complement to V has as many bits as V.
-int key_bits(int volume) { return std::bit_width(static_cast<unsigned>(volume)); }
-
 cudaError_t radix_sort(void* scratch, std::size_t& bytes, const std::uint32_t* keys,
                        std::uint32_t* sorted_keys, const std::int32_t* values, std::int32_t* sorted_values,
-                       std::int64_t tiles, int volume, CUstream_st* stream) {
-  return cub::DeviceRadixSort::SortPairs(scratch, bytes, keys, sorted_keys, values, sorted_values,
-                                         static_cast<std::uint32_t>(tiles), 0, key_bits(volume), stream);
+                       std::int64_t tiles, int volume, int groups, CUstream_st* stream) {
+  return cub::DeviceRadixSort::SortPairs(
+      scratch, bytes, keys, sorted_keys, values, sorted_values, static_cast<std::uint32_t>(tiles), 0,
+      key_bits(volume) + std::bit_width(static_cast<unsigned>(groups - 1)), stream);
 }
 
 cudaError_t exclusive_sum(void* scratch, std::size_t& bytes, const std::int64_t* steps,
@@ -156,7 +163,7 @@ cudaError_t exclusive_sum(void* scratch, std::size_t& bytes, const std::int64_t*
 }  // namespace
 
 void count_steps(const TileCount& count, CUstream_st* stream) {
-  if (count.masks != nullptr) {
+  if (count.masks != nullptr || count.every_offset) {
     launch("collecting the offsets of tiles", count_from_masks_kernel, ceil_div(count.tiles, warps),
            count_threads, 0, stream, count);
   } else {
@@ -178,18 +185,19 @@ void scan_steps(const std::int64_t* steps, std::int64_t tiles, std::int64_t* til
                   "scanning the steps of tiles");
 }
 
-std::size_t tile_sort_scratch(std::int64_t tiles, int volume) {
+std::size_t tile_sort_scratch(std::int64_t tiles, int volume, int groups) {
   std::size_t bytes = 0;
-  require_success(radix_sort(nullptr, bytes, nullptr, nullptr, nullptr, nullptr, tiles, volume, nullptr),
-                  "sizing the sort of tiles");
+  require_success(
+      radix_sort(nullptr, bytes, nullptr, nullptr, nullptr, nullptr, tiles, volume, groups, nullptr),
+      "sizing the sort of tiles");
   return bytes;
 }
 
 void sort_tiles(const std::uint32_t* keys, std::uint32_t* sorted_keys, const std::int32_t* tiles_in_order,
-                std::int32_t* tile_order, std::int64_t tiles, int volume, void* scratch,
+                std::int32_t* tile_order, std::int64_t tiles, int volume, int groups, void* scratch,
                 std::size_t scratch_bytes, CUstream_st* stream) {
   require_success(radix_sort(scratch, scratch_bytes, keys, sorted_keys, tiles_in_order, tile_order, tiles,
-                             volume, stream),
+                             volume, groups, stream),
                   "sorting tiles by work");
 }
 

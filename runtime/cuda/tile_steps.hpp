@@ -5,6 +5,8 @@
 
 #include <flexgemm/device.hpp>
 
+#include "cuda/row_order.hpp"
+
 namespace flexgemm::detail {
 
 /// Tallest row tile that the layout kernels serve.
@@ -20,10 +22,15 @@ struct TileCount {
   const std::uint32_t* masks;   // [rows] masks of all offsets, or nullptr: read them from indices
   int volume;
   int row_tile;
-  std::int64_t tiles;
-  std::uint32_t* tile_masks;     // [tiles, mask_words(volume)]
-  std::int64_t* steps;           // [tiles + 1] steps of a tile; the last is 0
-  std::uint32_t* keys;           // [tiles] volume - steps, or nullptr if tiles are not to be sorted
+  std::int64_t tiles;  // of all groups
+  std::int64_t tiles_per_group;
+  GroupMasks
+      groups;  // of offsets, which tiles of a group keep to; more than one needs `masks` or every_offset
+  bool every_offset;          // tiles visit every offset of their group, masks or not
+  bool group_major;           // keys put the tiles of one group after those of the one before
+  std::uint32_t* tile_masks;  // [tiles, mask_words(volume)]
+  std::int64_t* steps;        // [tiles + 1] steps of a tile; the last is 0
+  std::uint32_t* keys;  // [tiles] volume - steps, below the group; or nullptr if tiles are not to be sorted
   std::int32_t* tiles_in_order;  // [tiles] 0, 1, ..., with `keys`
 };
 void count_steps(const TileCount& count, CUstream_st* stream);
@@ -34,9 +41,9 @@ void scan_steps(const std::int64_t* steps, std::int64_t tiles, std::int64_t* til
                 std::size_t scratch_bytes, CUstream_st* stream);
 
 /// Heavy tiles first, equal ones in their natural order: a stable sort by ascending `keys`.
-std::size_t tile_sort_scratch(std::int64_t tiles, int volume);
+std::size_t tile_sort_scratch(std::int64_t tiles, int volume, int groups);
 void sort_tiles(const std::uint32_t* keys, std::uint32_t* sorted_keys, const std::int32_t* tiles_in_order,
-                std::int32_t* tile_order, std::int64_t tiles, int volume, void* scratch,
+                std::int32_t* tile_order, std::int64_t tiles, int volume, int groups, void* scratch,
                 std::size_t scratch_bytes, CUstream_st* stream);
 
 /// Writes the steps of every tile in ascending order of offsets.

@@ -124,6 +124,13 @@ void visit_scattered(std::size_t count, const Visit& visit) {
   for (std::size_t i = 0, at = 0; i < count; ++i, at = (at + step) % count) visit(at);
 }
 
+/// The candidates, also those that only tests ask for.
+std::vector<KernelSpec> all_candidates(const RepresentativeProblem& each) {
+  GemmProblem problem = each.problem;
+  problem.unproven = true;
+  return gemm_candidates(problem, each.output);
+}
+
 std::set<std::string> default_code_paths(const std::vector<RepresentativeProblem>& problems) {
   std::set<std::string> paths;
   for (const RepresentativeProblem& each : problems) {
@@ -211,17 +218,21 @@ SpecSet candidate_specs(const codegen::Architecture& architecture) {
   const std::set<std::string> defaults = default_code_paths(problems);
   TightestBlocks tightest;
   for (const RepresentativeProblem& each : problems) {
-    for (const KernelSpec& spec : gemm_candidates(each.problem, each.output)) tightest.add(spec);
+    for (const KernelSpec& spec : all_candidates(each)) tightest.add(spec);
   }
   SpecSet set;
   set.specs = elementwise_specs(problems);
   std::set<std::string> covered;
   visit_scattered(problems.size(), [&](std::size_t index) {
-    for (const KernelSpec& spec : gemm_candidates(problems[index].problem, problems[index].output)) {
+    for (const KernelSpec& spec : all_candidates(problems[index])) {
       bool adds = false;
       for (const std::string& item : coverage_of(spec, defaults, tightest))
         adds |= covered.insert(item).second;
       if (adds) set.specs.push_back(spec);
+      if (adds && spec.kind == KernelKind::persistent_gemm && spec.output == OutputType::storage) {
+        set.specs.push_back(spec);
+        set.specs.back().output = OutputType::chained;
+      }
     }
   });
   for (const KernelSpec& spec : set.specs) set.is_default.push_back(defaults.contains(code_path(spec)));

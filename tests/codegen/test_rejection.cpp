@@ -7,6 +7,7 @@
 #include <catch2/matchers/catch_matchers_exception.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
 
+#include "codegen/candidates.hpp"
 #include "codegen/emit.hpp"
 
 using namespace flexgemm::codegen;
@@ -127,4 +128,55 @@ TEST_CASE("an invalid grad_weight spec is rejected with the reason and the value
   REQUIRE(reason);
   CHECK_THAT(*reason, ContainsSubstring(test.reason));
   CHECK_THROWS_MATCHES(emit(spec), std::invalid_argument, MessageMatches(ContainsSubstring(*reason)));
+}
+
+TEST_CASE("persistent_gemm takes wide wgmma tiles with whole vectors, and alone chains groups") {
+  const KernelSpec spec = parse_spec(
+      "persistent_gemm.f16.wgmma.ci256.co256.v27.t128x256x64.s4.w8x1.b1.vec16.16.16.bias_f32.chained.sm_90a");
+  CHECK_FALSE(rejection(spec));
+  const auto refused = [](KernelSpec changed, const char* reason) {
+    const auto found = rejection(changed);
+    INFO(to_string(changed) << ": " << found.value_or("accepted"));
+    CHECK((found && found->find(reason) != std::string::npos));
+  };
+  KernelSpec changed = spec;
+  changed.kind = KernelKind::implicit_gemm;
+  refused(changed, "only persistent_gemm chains");
+  changed = spec;
+  changed.in_channels = 252;
+  changed.feats_vector_bytes = changed.weight_vector_bytes = 8;
+  refused(changed, "16 bytes at a time");
+  changed = spec;
+  changed.out_channels = 252;
+  changed.output_vector_bytes = 8;
+  refused(changed, "8 channels a lane");
+  changed = spec;
+  changed.row_tile = 256;
+  changed.warps_m = 16;
+  changed.column_tile = 64;
+  refused(changed, "consumer warpgroups");
+  changed = spec;
+  changed.architecture = {9, 0, '\0'};
+  refused(changed, "no wgmma");
+}
+
+TEST_CASE("groups of offsets are chained for wide layers of few rows alone") {
+  const auto groups = [](int channels, std::int64_t rows, int volume) {
+    const GemmProblem problem{.architecture = {9, 0, 'a'},
+                              .compute = ElementType::f16,
+                              .in_channels = channels,
+                              .out_channels = channels,
+                              .volume = volume,
+                              .rows = rows,
+                              .unproven = true};
+    for (const KernelSpec& spec : gemm_candidates(problem, OutputType::storage)) {
+      if (spec.kind == KernelKind::persistent_gemm) return default_groups(problem, spec);
+    }
+    return 0;
+  };
+  CHECK(groups(1024, 15'000, 27) == 3);
+  CHECK(groups(1024, 100'000, 27) == 1);
+  CHECK(groups(512, 15'000, 27) == 1);
+  CHECK(groups(1024, 15'000, 1) == 1);
+  CHECK(groups(1024, 15'000, 125) == 1);  // no masks for more than 32 offsets
 }

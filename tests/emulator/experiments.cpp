@@ -5,6 +5,7 @@
 
 #include "codegen/emit.hpp"
 #include "codegen/resources.hpp"
+#include "emulator/box_map.hpp"
 #include "emulator/layouts.hpp"
 #include "emulator/machine.hpp"
 #include "emulator/tensor.hpp"
@@ -48,16 +49,20 @@ struct Experiment {
   std::vector<double> expected;
   /// Brings the output's elements to the order and number of `expected`; the identity if empty.
   std::function<std::vector<double>(const std::vector<double>&)> collect{};
+  /// Prepares another run: zeros counters.
+  std::function<void()> reset{};
+  int resident_blocks = 1;
 };
 
 Verdict judge(const KernelSpec& spec, const Workshop& workshop, const Experiment& experiment, int rounds,
               std::uint64_t seed) {
   Verdict verdict;
-  const Program program(spec, workshop, 1);
+  const Program program(spec, workshop, experiment.resident_blocks);
   std::vector<std::byte> first;
   const std::vector<std::byte> before = experiment.output->bits();
   for (int round = 0; round < rounds; ++round) {
     std::memcpy(experiment.output->data(), before.data(), before.size());
+    if (experiment.reset) experiment.reset();
     try {
       run(program, experiment.launch, seed + static_cast<std::uint64_t>(round));
     } catch (const MachineError& error) {
@@ -159,6 +164,94 @@ Verdict examine_implicit_gemm(const KernelSpec& spec, const Workshop& workshop, 
     for (std::size_t i = 0; i < parts.size(); ++i) sums[i % sums.size()] += parts[i];
     return sums;
   };
+  return judge(spec, workshop, experiment, rounds, seed);
+}
+
+/// Steps of the groups of offsets [v * groups / V, ...): every group has all rows, in an order of its own.
+TileLayout grouped_layout(const Map& map, int row_tile, int groups, std::uint64_t seed) {
+  TileLayout all;
+  all.tile_begin.push_back(0);
+  for (int group = 0; group < groups; ++group) {
+    Map part = map;
+    for (std::size_t i = 0; i < part.indices.size(); ++i) {
+      const int v = static_cast<int>(i % static_cast<std::size_t>(map.volume));
+      if (v * groups / map.volume != group) part.indices[i] = -1;
+    }
+    const TileLayout layout = tile_layout(part, row_tile, seed + static_cast<std::uint64_t>(group));
+    all.order.insert(all.order.end(), layout.order.begin(), layout.order.end());
+    const std::int64_t first_step = all.tile_begin.back();
+    for (std::size_t t = 1; t < layout.tile_begin.size(); ++t)
+      all.tile_begin.push_back(first_step + layout.tile_begin[t]);
+    all.step_offset.insert(all.step_offset.end(), layout.step_offset.begin(), layout.step_offset.end());
+    all.step_rows.insert(all.step_rows.end(), layout.step_rows.begin(), layout.step_rows.end());
+    for (const std::int32_t tile : layout.tile_order) all.tile_order.push_back(all.tiles + tile);
+    all.tiles += layout.tiles;
+  }
+  return all;
+}
+
+Verdict examine_persistent_gemm(const KernelSpec& spec, const Workshop& workshop, int rounds,
+                                std::uint64_t seed) {
+  constexpr int resident_blocks = 3;
+  const std::int64_t rows = spec.row_tile * 5 + 37;
+  const int groups = spec.output == OutputType::storage ? 1 : std::min(3, spec.volume);
+  const Map map = make_map(rows, spec.volume, seed);
+  const TileLayout layout = grouped_layout(map, spec.row_tile, groups, seed);
+  const std::int64_t k = std::int64_t{spec.volume} * spec.in_channels;
+  const Tensor feats = Tensor::random(spec.compute, rows * spec.in_channels, 1.0, seed + 10);
+  const Tensor weight =
+      Tensor::random(spec.compute, k * spec.out_channels, 1.0 / std::sqrt(static_cast<double>(k)), seed + 11);
+  const Finish finish(spec, rows, seed + 12);
+  const bool partial = spec.output == OutputType::partial;
+  Tensor output(output_type(spec), rows * spec.out_channels * (partial ? groups : 1));
+  const codegen::LaunchShape shape = launch_shape(spec);
+  const Buffer order(layout.order), tile_begin(layout.tile_begin), step_offset(layout.step_offset),
+      step_rows(layout.step_rows), tile_order(layout.tile_order),
+      counters(static_cast<std::size_t>(4 * (1 + groups * shape.column_tiles))),
+      sums(static_cast<std::size_t>(rows * spec.out_channels * 4));
+  const int element = storage_bytes(spec.compute);
+  const BoxMap weight_map{.data = static_cast<const unsigned char*>(weight.data()),
+                          .stride_y = std::int64_t{spec.in_channels} * element,
+                          .stride_z = k * element,
+                          .size = {spec.in_channels, spec.volume, spec.out_channels},
+                          .box = {spec.k_tile, 1, spec.column_tile},
+                          .element_bytes = element};
+  detail::PersistentGemmParameters parameters{
+      .weight = {},
+      .feats = feats.data(),
+      .bias = nullptr,
+      .output = output.data(),
+      .sums = reinterpret_cast<float*>(sums.data()),
+      .order = reinterpret_cast<const std::int32_t*>(order.data()),
+      .tile_begin = reinterpret_cast<const std::int64_t*>(tile_begin.data()),
+      .step_offset = reinterpret_cast<const std::int32_t*>(step_offset.data()),
+      .step_rows = reinterpret_cast<const std::int32_t*>(step_rows.data()),
+      .tile_order = seed % 2 == 0 ? nullptr : reinterpret_cast<const std::int32_t*>(tile_order.data()),
+      .counters = reinterpret_cast<std::int32_t*>(counters.data()),
+      .rows = rows,
+      .tiles = layout.tiles,
+      .tiles_per_group = layout.tiles / groups};
+  std::memcpy(&parameters.weight, &weight_map, sizeof(weight_map));
+  finish.bind(spec, parameters);
+  Experiment experiment{
+      .launch = {.grid = {resident_blocks, 1, 1},
+                 .threads = shape.threads,
+                 .shared_bytes = shape.shared_bytes,
+                 .parameters = &parameters},
+      .output = &output,
+      .expected = reference::forward(map.view(), feats.values().data(), weight.values().data(), nullptr,
+                                     spec.in_channels, spec.out_channels)};
+  finish.apply(spec, experiment.expected);
+  experiment.collect = [&](const std::vector<double>& parts) {
+    std::vector<double> totals(static_cast<std::size_t>(rows * spec.out_channels));
+    for (std::size_t i = 0; i < parts.size(); ++i) totals[i % totals.size()] += parts[i];
+    return totals;
+  };
+  experiment.reset = [&] {
+    sums.poison();
+    std::memset(counters.data(), 0, counters.bytes());
+  };
+  experiment.resident_blocks = resident_blocks;
   return judge(spec, workshop, experiment, rounds, seed);
 }
 
@@ -336,6 +429,8 @@ Verdict examine(const KernelSpec& spec, const Workshop& workshop, int rounds, st
   switch (spec.kind) {
     case KernelKind::implicit_gemm:
       return examine_implicit_gemm(spec, workshop, rounds, seed);
+    case KernelKind::persistent_gemm:
+      return examine_persistent_gemm(spec, workshop, rounds, seed);
     case KernelKind::gather_rows:
       return examine_gather_rows(spec, workshop, rounds, seed);
     case KernelKind::reduce_partials:

@@ -46,7 +46,7 @@ Buffer::~Buffer() {
   munmap(mapping_, mapped_);
 }
 
-void Buffer::poison() noexcept { std::memset(data_, 0xff, bytes_); }
+void Buffer::poison() const noexcept { std::memset(data_, 0xff, bytes_); }
 
 bool is_in_a_buffer(const void* pointer, std::size_t bytes) noexcept {
   static std::size_t last = 0;  // the same buffer is read many times in a row

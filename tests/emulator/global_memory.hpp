@@ -22,7 +22,7 @@ class Buffer {
 
   std::byte* data() const noexcept { return data_; }
   std::size_t bytes() const noexcept { return bytes_; }
-  void poison() noexcept;
+  void poison() const noexcept;
 
  private:
   std::byte* data_ = nullptr;

@@ -13,6 +13,9 @@ constexpr const char* gradient_spec =
 constexpr const char* transpose_spec =
     "transpose_weights.f16.ffma.ci96.co200.v9.t1x1x1.s1.w8x1.b4.vec16.16.16.bias0.storage.sm_80";
 
+constexpr const char* persistent_spec =
+    "persistent_gemm.f16.wgmma.ci64.co128.v27.t128x128x64.s4.w8x1.b1.vec16.16.16.bias0.storage.sm_90a";
+
 }  // namespace
 
 const std::vector<Mistake>& planted_mistakes() {
@@ -50,6 +53,15 @@ const std::vector<Mistake>& planted_mistakes() {
       {"only half of the block comes to a barrier", transpose_spec, "kernels/transpose_weights.cuh",
        "read(weight, tile, v, first_out, first_in);\n      __syncthreads();",
        "read(weight, tile, v, first_out, first_in);\n      if (threadIdx.x < 128) __syncthreads();", ""},
+      {"one warp releases stages that the others of its warpgroup still need", persistent_spec,
+       "kernels/persistent_gemm.cuh",
+       "if (elected) barrier_arrive(base + Shared::kEmptyBegin + stage.index * 8);",
+       "if (threadIdx.x % 128 == 0) for (int i = 0; i < 4; ++i) barrier_arrive(base + Shared::kEmptyBegin + "
+       "stage.index * 8);",
+       ""},
+      {"a stage is released while wgmma still reads it", persistent_spec, "kernels/persistent_gemm.cuh",
+       "unreleased = base + Shared::kEmptyBegin + stage.index * 8;",
+       "unreleased = base + Shared::kEmptyBegin + stage.index * 8;\n      release();", ""},
   };
   return mistakes;
 }

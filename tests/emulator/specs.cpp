@@ -18,8 +18,9 @@ struct Layer {
 };
 
 /// Aligned and odd channels, one offset and many, K tiles of one step, of several, and across steps.
-constexpr std::array layers = {Layer{64, 64, 27}, Layer{128, 256, 8}, Layer{3, 16, 27},  Layer{17, 5, 27},
-                               Layer{96, 200, 9}, Layer{16, 32, 125}, Layer{256, 96, 1}, Layer{24, 40, 12}};
+constexpr std::array layers = {Layer{64, 64, 27},  Layer{128, 256, 8}, Layer{3, 16, 27},
+                               Layer{17, 5, 27},   Layer{96, 200, 9},  Layer{72, 136, 27},
+                               Layer{16, 32, 125}, Layer{256, 96, 1},  Layer{24, 40, 12}};
 
 std::string number(int value) { return std::to_string(value); }
 
@@ -54,7 +55,13 @@ class Collection {
 };
 
 void add_problem(Collection& collection, GemmProblem problem, OutputType output) {
-  for (const KernelSpec& spec : gemm_candidates(problem, output)) collection.add(spec);
+  for (KernelSpec spec : gemm_candidates(problem, output)) {
+    collection.add(spec);
+    if (spec.kind == KernelKind::persistent_gemm && output == OutputType::storage) {
+      spec.output = OutputType::chained;
+      collection.add(spec);
+    }
+  }
   collection.add(gather_rows_spec(problem));
   if (problem.kind == KernelKind::grad_weight) {
     collection.add(reduce_gradient_spec(problem, (problem.volume + 1) / 2, output));
@@ -82,6 +89,7 @@ std::vector<KernelSpec> emulated_specs() {
                             .volume = layer.volume,
                             .rows = 100'000,
                             .bias = biases[index % biases.size()],
+                            .unproven = true,
                             .epilogue = index % 4 == 1 ? "relu((acc+bias)*scale+shift+residual)" : ""};
         add_problem(collection, problem, OutputType::storage);
         problem.bias = BiasType::none;

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstdlib>
 #include <map>
 #include <numeric>
 
@@ -137,6 +138,66 @@ TEST_CASE("masked tiles visit the offsets of their rows and nothing else") {
   check_tile_order(host);
 }
 
+TEST_CASE("every group of offsets has all rows, in an order of its own, and visits offsets of its own") {
+  const auto backend = open_gpu();
+  const auto kind = GENERATE(LayoutKind::masked, LayoutKind::dense);
+  const Extent3 kernel = GENERATE(Extent3{3, 3, 3}, Extent3{2, 4, 4});
+  const int groups = GENERATE(2, 3, 9, 27);
+  const bool group_major = GENERATE(true, false);
+  const std::int64_t rows = GENERATE(1, 129, 6000);
+  const OnDevice<std::int32_t> coords(backend, random_coords(box, rows, 26));
+  const auto map = build_map(*backend, coords.data(), rows, box.grid, {.kernel = kernel});
+  const auto& layout =
+      layout_of(*backend, *map,
+                {.kind = kind, .row_tile = 128, .rows = rows, .groups = groups, .group_major = group_major});
+  const HostLayout host = read_layout(*backend, *map, layout);
+  REQUIRE(layout.tiles_per_group == (rows + 127) / 128);
+  REQUIRE(layout.tiles == layout.tiles_per_group * groups);
+  bool rows_once = true;
+  bool offsets_right = true;
+  bool rows_right = true;
+  for (int group = 0; group < groups; ++group) {
+    std::vector<std::int32_t> in_group(host.order.begin() + group * layout.tiles_per_group * 128,
+                                       host.order.begin() + (group + 1) * layout.tiles_per_group * 128);
+    std::erase(in_group, -1);
+    std::sort(in_group.begin(), in_group.end());
+    std::vector<std::int32_t> all(static_cast<std::size_t>(rows));
+    std::iota(all.begin(), all.end(), 0);
+    rows_once = rows_once && in_group == all;
+    const int first = detail::group_begin(map->volume(), groups, group);
+    const int end = detail::group_begin(map->volume(), groups, group + 1);
+    for (std::int64_t tile = group * layout.tiles_per_group; tile < (group + 1) * layout.tiles_per_group;
+         ++tile) {
+      std::vector<std::int32_t> wanted = host.needed(tile);
+      if (kind == LayoutKind::dense) {
+        wanted.resize(static_cast<std::size_t>(end - first));
+        std::iota(wanted.begin(), wanted.end(), first);
+      } else {
+        std::erase_if(wanted, [&](std::int32_t v) { return v < first || v >= end; });
+      }
+      offsets_right = offsets_right && host.visited(tile) == wanted;
+      for (std::int64_t step = host.tile_begin[static_cast<std::size_t>(tile)];
+           step < host.tile_begin[static_cast<std::size_t>(tile) + 1]; ++step) {
+        for (std::int64_t slot = 0; slot < 128; ++slot) {
+          rows_right = rows_right && host.step_rows[static_cast<std::size_t>(step * 128 + slot)] ==
+                                         host.neighbor(host.slot_row(tile, slot),
+                                                       host.step_offset[static_cast<std::size_t>(step)]);
+        }
+      }
+    }
+  }
+  CHECK(rows_once);
+  CHECK(offsets_right);
+  CHECK(rows_right);
+  std::vector<std::int32_t> expected(static_cast<std::size_t>(layout.tiles));
+  std::iota(expected.begin(), expected.end(), 0);
+  std::stable_sort(expected.begin(), expected.end(), [&](std::int32_t a, std::int32_t b) {
+    if (group_major && a / layout.tiles_per_group != b / layout.tiles_per_group) return a < b;
+    return host.visited(a).size() > host.visited(b).size();
+  });
+  CHECK(host.tile_order == expected);
+}
+
 TEST_CASE("dense tiles visit every offset in the natural order of rows") {
   const auto backend = open_gpu();
   const Extent3 kernel = GENERATE(Extent3{3, 3, 3}, Extent3{5, 5, 5});
@@ -179,10 +240,13 @@ TEST_CASE("Gray order sorts rows by the rank of their mask, equal ones by row") 
   const auto rank = [&host](std::int32_t row) {
     std::uint32_t value = 0;
     std::uint32_t parity = 0;
-    for (int v = 26; v >= 0; --v) {  // from the highest offset down, the centre left out
-      if (v == 13) continue;
-      parity ^= host.neighbor(row, v) >= 0 ? 1u : 0u;
-      value = value * 2 + parity;
+    // From the corners to the faces, of each the highest offset first; the centre is left out.
+    for (const int distance : {3, 2, 1}) {
+      for (int v = 26; v >= 0; --v) {
+        if (std::abs(v / 9 - 1) + std::abs(v / 3 % 3 - 1) + std::abs(v % 3 - 1) != distance) continue;
+        parity ^= host.neighbor(row, v) >= 0 ? 1u : 0u;
+        value = value * 2 + parity;
+      }
     }
     return value;
   };

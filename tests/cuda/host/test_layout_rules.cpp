@@ -2,9 +2,11 @@
 #include <cstdint>
 #include <limits>
 #include <set>
+#include <utility>
 
 #include <catch2/catch_test_macros.hpp>
 
+#include "codegen/candidates.hpp"
 #include "cuda/kernel_parameters.hpp"
 #include "cuda/map_build.hpp"
 #include "cuda/row_order.hpp"
@@ -33,6 +35,27 @@ FLEXGEMM_SAME_OFFSET(ImplicitGemmParameters, tile_order);
 FLEXGEMM_SAME_OFFSET(ImplicitGemmParameters, rows);
 FLEXGEMM_SAME_OFFSET(ImplicitGemmParameters, tiles);
 FLEXGEMM_SAME_OFFSET(ImplicitGemmParameters, splits);
+static_assert(sizeof(flexgemm::PersistentGemmParameters) ==
+              sizeof(flexgemm::detail::PersistentGemmParameters));
+static_assert(alignof(flexgemm::PersistentGemmParameters) ==
+              alignof(flexgemm::detail::PersistentGemmParameters));
+FLEXGEMM_SAME_OFFSET(PersistentGemmParameters, weight);
+FLEXGEMM_SAME_OFFSET(PersistentGemmParameters, feats);
+FLEXGEMM_SAME_OFFSET(PersistentGemmParameters, bias);
+FLEXGEMM_SAME_OFFSET(PersistentGemmParameters, output);
+FLEXGEMM_SAME_OFFSET(PersistentGemmParameters, sums);
+FLEXGEMM_SAME_OFFSET(PersistentGemmParameters, order);
+FLEXGEMM_SAME_OFFSET(PersistentGemmParameters, tile_begin);
+FLEXGEMM_SAME_OFFSET(PersistentGemmParameters, step_offset);
+FLEXGEMM_SAME_OFFSET(PersistentGemmParameters, step_rows);
+FLEXGEMM_SAME_OFFSET(PersistentGemmParameters, tile_order);
+FLEXGEMM_SAME_OFFSET(PersistentGemmParameters, counters);
+FLEXGEMM_SAME_OFFSET(PersistentGemmParameters, residual);
+FLEXGEMM_SAME_OFFSET(PersistentGemmParameters, scale);
+FLEXGEMM_SAME_OFFSET(PersistentGemmParameters, shift);
+FLEXGEMM_SAME_OFFSET(PersistentGemmParameters, rows);
+FLEXGEMM_SAME_OFFSET(PersistentGemmParameters, tiles);
+FLEXGEMM_SAME_OFFSET(PersistentGemmParameters, tiles_per_group);
 static_assert(sizeof(flexgemm::GatherRowsParameters) == sizeof(flexgemm::detail::GatherRowsParameters));
 FLEXGEMM_SAME_OFFSET(GatherRowsParameters, gathered);
 FLEXGEMM_SAME_OFFSET(GatherRowsParameters, first_row);
@@ -50,7 +73,13 @@ FLEXGEMM_SAME_OFFSET(ReducePartialsParameters, splits);
 TEST_CASE("rows of small kernels are ordered by all their offsets") {
   const MaskOffsets offsets = mask_offsets({3, 3, 3});
   CHECK(offsets.count == 27);
-  CHECK(offsets.centre == 13);
+  std::set<int> ordering(offsets.significance, offsets.significance + 26);
+  CHECK(ordering.size() == 26);
+  CHECK_FALSE(ordering.contains(13));
+  // Corners first, then edges, then faces; of equal ones the higher offset.
+  for (const auto& [at, offset] : {std::pair{0, 26}, {7, 0}, {8, 25}, {19, 1}, {20, 22}, {25, 4}}) {
+    CHECK(offsets.significance[at] == offset);
+  }
   for (int i = 0; i < 27; ++i) CHECK(offsets.offset[i] == i);
   CHECK(mask_offsets({2, 4, 4}).count == 32);
   CHECK(mask_offsets({1, 1, 1}).count == 1);
@@ -62,7 +91,10 @@ TEST_CASE("rows of large kernels are ordered by the 32 offsets nearest to the ce
   std::set<int> chosen(offsets.offset, offsets.offset + 32);
   CHECK(chosen.size() == 32);
   const int centre = (3 * 7 + 3) * 7 + 3;
-  CHECK(offsets.offset[offsets.centre] == centre);
+  std::set<int> ordering;
+  for (int i = 0; i < 31; ++i) ordering.insert(offsets.offset[offsets.significance[i]]);
+  CHECK(ordering.size() == 31);
+  CHECK_FALSE(ordering.contains(centre));
   for (int x = -1; x <= 1; ++x) {  // the 27 of the inner cube are at distance sqrt(3) at most, the next at 2
     for (int y = -1; y <= 1; ++y) {
       for (int z = -1; z <= 1; ++z) CHECK(chosen.contains(centre + (x * 7 + y) * 7 + z));
@@ -75,12 +107,40 @@ TEST_CASE("a row's sort key fits into 32 bits") {
     for (const std::int64_t rows :
          {std::int64_t{1}, std::int64_t{999'999}, std::int64_t{1'000'000}, std::int64_t{4'100'000},
           std::int64_t{100'000'000}, std::int64_t{largest}}) {
-      const RowKey key = row_key(mask_offsets(kernel), rows);
-      CHECK(key.rank_bits + key.block_bits <= 32);
+      const int volume = kernel.x * kernel.y * kernel.z;
+      const RowKey key = row_key(mask_offsets(kernel), rows, volume, 1);
+      CHECK(key.bits() <= 32);
+      CHECK(key.group_bits == 0);
       CHECK((rows - 1) / key.block_rows < (std::int64_t{1} << key.block_bits));
+      for (int groups = 2; groups <= codegen::most_groups(volume); ++groups) {
+        const RowKey grouped = row_key(mask_offsets(kernel), rows, volume, groups);
+        CHECK(grouped.bits() <= 32);
+        CHECK(groups <= 1 << grouped.group_bits);
+        CHECK(grouped.block_bits == 0);
+      }
     }
   }
-  CHECK(row_key(mask_offsets({3, 3, 3}), 4'100'000).block_rows == 65'536);
+  CHECK(row_key(mask_offsets({3, 3, 3}), 4'100'000, 27, 1).block_rows == 65'536);
+}
+
+TEST_CASE("groups part the offsets of a kernel, in order") {
+  CHECK(codegen::most_groups(27) == 27);
+  CHECK(codegen::most_groups(32) == 32);
+  CHECK(codegen::most_groups(125) == 1);
+  for (int groups = 2; groups <= 27; ++groups) {
+    const GroupMasks masks = group_masks(27, groups);
+    CHECK(masks.count == groups);
+    std::uint32_t all = 0;
+    for (int group = 0; group < groups; ++group) {
+      CHECK(masks.mask[group] != 0);
+      CHECK((all & masks.mask[group]) == 0);
+      CHECK(masks.mask[group] > all);  // higher offsets than the groups before
+      all |= masks.mask[group];
+    }
+    CHECK(all == (1u << 27) - 1);
+  }
+  CHECK(group_mask(27, 3, 1) == 0x1ffu << 9);
+  CHECK(group_mask(32, 2, 1) == 0xffff0000u);
 }
 
 TEST_CASE("the table of coordinates is the smallest kind that tells the grid's cells apart") {
