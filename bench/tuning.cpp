@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
+#include <sstream>
 
 #include <fmt/format.h>
 
@@ -14,7 +16,8 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 std::string words(const KernelChoice& choice) {
-  return fmt::format("{} {} {}", name(choice.algorithm), choice.splits, choice.kernel);
+  const std::string groups = choice.groups > 1 ? fmt::format("/{}", choice.groups) : std::string();
+  return fmt::format("{} {}{} {}", name(choice.algorithm), choice.splits, groups, choice.kernel);
 }
 
 Json json_of(const CandidateReport& candidate) {
@@ -77,6 +80,17 @@ std::string short_words(const std::string& text) {
          text.substr(mma, text.find('.', mma) - mma) + text.substr(tile, vectors - tile);
 }
 
+/// Whether a given choice is meant for a row: by the words of its kernel's text.
+bool is_for(const KernelChoice& choice, const Json& row, Op op) {
+  const auto channels = row["channels"].get<std::int64_t>();
+  const std::string& kernel = choice.kernel;
+  const bool gradient = kernel.starts_with("grad_weight.");
+  return kernel.find(fmt::format(".{}.", row["dtype"].get<std::string>())) != std::string::npos &&
+         kernel.find(fmt::format(".ci{0}.co{0}.", channels)) != std::string::npos &&
+         gradient == (op == Op::grad_weight) &&
+         (gradient || (op == Op::forward) == (kernel.find(".bias0.") == std::string::npos));
+}
+
 /// Tunes one pass, and tries all candidates for it if it is among those asked for.
 void tune_row(const TuningBenchOptions& options, const Conv3d& conv, const NeighborMap& map, Op op,
               Json& row) {
@@ -87,6 +101,9 @@ void tune_row(const TuningBenchOptions& options, const Conv3d& conv, const Neigh
   tune.jobs = options.jobs;
   tune.most_candidates = options.most_candidates;
   tune.store = false;
+  for (const KernelChoice& choice : options.choices) {
+    if (is_for(choice, row, op)) tune.choices.push_back(choice);
+  }
   row.update(row_of(conv.tune(map, tune)));
   if (row.contains("winner_ms") && row["model_ms"].get<double>() > 0) {
     row["ratio"] = row["model_ms"].get<double>() / row["winner_ms"].get<double>();
@@ -102,6 +119,39 @@ void tune_row(const TuningBenchOptions& options, const Conv3d& conv, const Neigh
 }
 
 }  // namespace
+
+KernelChoice parse_choice(const std::string& words) {
+  // A line of the log has its words before and behind.
+  const std::size_t options = words.find("--algorithm ");
+  std::istringstream stream(options == std::string::npos ? words : words.substr(options));
+  std::string algorithm, counts = "1", rest;
+  KernelChoice choice;
+  if (options == std::string::npos) {
+    stream >> algorithm >> counts >> choice.kernel >> rest;
+  } else {
+    std::string groups;
+    for (std::string key; stream >> key && key.starts_with("--");) {
+      stream >> (key == "--algorithm" ? algorithm
+                 : key == "--splits"  ? counts
+                 : key == "--groups"  ? groups
+                 : key == "--spec"    ? choice.kernel
+                                      : rest);
+    }
+    if (!groups.empty()) counts += "/" + groups;
+  }
+  char* end = nullptr;
+  choice.splits = static_cast<int>(std::strtol(counts.c_str(), &end, 10));
+  if (*end == '/') choice.groups = static_cast<int>(std::strtol(end + 1, &end, 10));
+  if (choice.kernel.empty() || !rest.empty() || *end != '\0' || choice.splits < 1 || choice.groups < 1) {
+    throw Error(
+        ErrorCode::invalid_argument,
+        fmt::format("\"{}\" is no choice; write ALGORITHM SPLITS[/GROUPS] KERNEL, such as "
+                    "\"masked_implicit_gemm 1 implicit_gemm.f16...\", or a line of FLEXGEMM_VERBOSE=1",
+                    words));
+  }
+  choice.algorithm = parse_algorithm(algorithm);
+  return choice;
+}
 
 Json measure_tuning(const TuningBenchOptions& options) {
   ContextOptions context_options;
@@ -120,6 +170,11 @@ Json measure_tuning(const TuningBenchOptions& options) {
         for (const Op op : options.ops) {
           Json row{
               {"scene", request.name}, {"channels", channels}, {"dtype", name(dtype)}, {"pass", name(op)}};
+          const bool wanted =
+              options.choices.empty() ||
+              std::any_of(options.choices.begin(), options.choices.end(),
+                          [&](const KernelChoice& choice) { return is_for(choice, row, op); });
+          if (!wanted) continue;
           tune_row(options, conv, map, op, row);
           results["rows"].push_back(std::move(row));
         }

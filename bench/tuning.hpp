@@ -21,7 +21,14 @@ struct TuningBenchOptions {
   int most_candidates = 24;
   /// Scene and type, such as "sphere:256 f16", whose forward pass all candidates are tried for as well.
   std::vector<std::string> exhaustive;
+  /// Choices to time instead of the library's candidates, as tables and the log name them; each on the rows
+  /// whose type, channels and pass it has. Rows without one are left out.
+  std::vector<KernelChoice> choices;
 };
+
+/// Reads "ALGORITHM SPLITS[/GROUPS] KERNEL", or the options in a line of the log: "... --algorithm A --splits N
+/// [--groups N] --spec KERNEL (...)". Throws Error{invalid_argument}.
+KernelChoice parse_choice(const std::string& words);
 
 /// Tunes the passes of every scene's layers, cold, and says how long it took, what won, and how far
 /// from it the cost model alone would have been. Returns {"device", "rows": [{"scene", "channels", "dtype",

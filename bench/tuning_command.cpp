@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
 #include <memory>
 
 #include <fmt/format.h>
@@ -20,6 +21,8 @@ void declare_tuning(CLI::App& app, Command& command) {
     std::string device = "cuda:0";
     std::vector<std::string> dtypes{"f16"};
     std::vector<std::string> ops{"forward"};
+    std::vector<std::string> choices;
+    std::string choices_file;
     std::string out;
     bool markdown = false;
   };
@@ -49,6 +52,13 @@ void declare_tuning(CLI::App& app, Command& command) {
       ->add_option("--exhaustive", options.exhaustive,
                    "Also try all candidates for a scene and type, such as 'sphere:256 f16'; may be repeated")
       ->allow_extra_args(false);
+  tuning
+      ->add_option("--choice", arguments->choices,
+                   "Time this instead: ALGORITHM SPLITS[/GROUPS] KERNEL, as tables, --out's file and "
+                   "FLEXGEMM_VERBOSE=1 print it; forward has a bias here; may be repeated")
+      ->allow_extra_args(false);
+  tuning->add_option("--choices", arguments->choices_file, "File with a choice a line; # starts a comment")
+      ->check(CLI::ExistingFile);
   tuning->add_option("--out", arguments->out, "Folder for tuning.json");
   tuning->add_flag("--markdown", arguments->markdown, "Print the table as Markdown");
   tuning->callback([arguments, &command] {
@@ -57,6 +67,11 @@ void declare_tuning(CLI::App& app, Command& command) {
       chosen.device = Device::parse(arguments->device);
       chosen.scenes = scene_requests(arguments->scenes, false, false);
       for (const std::string& dtype : arguments->dtypes) chosen.dtypes.push_back(parse_dtype(dtype));
+      for (const std::string& words : arguments->choices) chosen.choices.push_back(parse_choice(words));
+      std::ifstream lines(arguments->choices_file);
+      for (std::string line; std::getline(lines, line);) {
+        if (!line.empty() && line.front() != '#') chosen.choices.push_back(parse_choice(line));
+      }
       chosen.ops.clear();
       for (const Op op : {Op::forward, Op::grad_input, Op::grad_weight}) {
         const auto& asked = arguments->ops;

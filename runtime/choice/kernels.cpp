@@ -195,8 +195,10 @@ PassKernels pass_kernels(const PassDescription& pass, const TargetGpu& gpu) {
   const PassShape shape = shape_of(pass);
   const GemmChoice choice = choose_gemm(device, shape);
   PassKernels result;
-  result.choice = {
-      .algorithm = choice.algorithm, .kernel = codegen::to_string(choice.spec), .splits = choice.splits};
+  result.choice = {.algorithm = choice.algorithm,
+                   .kernel = codegen::to_string(choice.spec),
+                   .splits = choice.splits,
+                   .groups = choice.groups};
   for (const codegen::KernelSpec& spec : kernels_of(device, shape, choice)) {
     result.kernels.push_back(codegen::to_string(spec));
   }

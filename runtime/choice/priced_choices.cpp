@@ -70,6 +70,16 @@ bool same_tile(const codegen::KernelSpec& first, const codegen::KernelSpec& seco
          first.warps_n == second.warps_n && first.offsets == second.offsets;
 }
 
+double gemm_price(const codegen::GemmProblem& own, const codegen::MapStatistics& map,
+                  const GemmChoice& choice) {
+  return codegen::predicted_ms(
+      own, map, {.walk = walk_of(choice.algorithm), .spec = choice.spec, .splits = choice.splits});
+}
+
+double gradient_price(const codegen::GemmProblem& problem, const codegen::KernelSpec& spec, int splits) {
+  return codegen::gradient_nanoseconds(problem, spec, splits) * 1e-6;
+}
+
 void price(const TargetDevice& device, const PassShape& pass, const codegen::MapStatistics& map,
            Algorithm algorithm, Breadth breadth, std::vector<PricedChoice>& priced) {
   const codegen::GemmProblem own = gemm_problem(device, pass, Algorithm::implicit_gemm);
@@ -83,9 +93,8 @@ void price(const TargetDevice& device, const PassShape& pass, const codegen::Map
       groups = codegen::default_groups(own, spec);
       if (groups > 1) spec.output = codegen::OutputType::chained;
     }
-    const double predicted =
-        codegen::predicted_ms(own, map, {.walk = walk_of(algorithm), .spec = spec, .splits = splits});
-    priced.push_back({{.algorithm = algorithm, .spec = spec, .splits = splits, .groups = groups}, predicted});
+    const GemmChoice choice{.algorithm = algorithm, .spec = spec, .splits = splits, .groups = groups};
+    priced.push_back({choice, gemm_price(own, map, choice)});
   };
   const bool split = is_split(algorithm);
   const codegen::OutputType output = output_type(pass, algorithm);
@@ -111,8 +120,8 @@ void price_gradient(const TargetDevice& device, const PassShape& pass, Algorithm
     for (const int splits : counts) {
       const bool suits = splits <= 2 || codegen::gradient_splits_suit(problem, spec, splits);
       if (split != (splits > 1) || !suits) continue;
-      priced.push_back({{.algorithm = algorithm, .spec = spec, .splits = splits},
-                        codegen::gradient_nanoseconds(problem, spec, splits) * 1e-6});
+      priced.push_back(
+          {{.algorithm = algorithm, .spec = spec, .splits = splits}, gradient_price(problem, spec, splits)});
     }
   }
 }
@@ -150,6 +159,13 @@ std::vector<PricedChoice> priced_choices(const TargetDevice& device, const PassS
     return first.predicted_ms < second.predicted_ms;
   });
   return priced;
+}
+
+double price_of(const TargetDevice& device, const PassShape& pass, const codegen::MapStatistics& map,
+                const GemmChoice& choice) {
+  if (pass.op == Op::grad_weight)
+    return gradient_price(gemm_problem(device, pass, choice.algorithm), choice.spec, choice.splits);
+  return gemm_price(gemm_problem(device, pass, Algorithm::implicit_gemm), map, choice);
 }
 
 PassShape with_rounded_counts(PassShape pass) {

@@ -19,6 +19,10 @@ struct PricedChoice {
 /// What the cost model knows about a map when nothing but its counts is known.
 codegen::MapStatistics statistics_of(const PassShape& pass);
 
+/// What the cost model says about one choice, in milliseconds.
+double price_of(const TargetDevice& device, const PassShape& pass, const codegen::MapStatistics& map,
+                const GemmChoice& choice);
+
 /// Which choices are looked at.
 enum class Breadth : std::uint8_t {
   likely,  ///< those that can be fastest: masked, and split where blocks are few

@@ -27,7 +27,10 @@ std::shared_ptr<const MapData> CudaBackend::submanifold_map(const MapArguments& 
 KernelChoice CudaBackend::choice(const Conv3dOptions& conv, const MapData& map, Op op) {
   const ContextScope scope(*device_);
   const GemmChoice choice = choices_.ask(pass_without_tensors(conv, cuda_map(map), op));
-  return {.algorithm = choice.algorithm, .kernel = codegen::to_string(choice.spec), .splits = choice.splits};
+  return {.algorithm = choice.algorithm,
+          .kernel = codegen::to_string(choice.spec),
+          .splits = choice.splits,
+          .groups = choice.groups};
 }
 
 TuneReport CudaBackend::tune(const Conv3dOptions& conv, const MapData& map, const TuneRequest& request,

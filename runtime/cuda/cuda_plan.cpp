@@ -85,7 +85,10 @@ void CudaPlan::record(Op op, const FreezeArguments& arguments, KernelCache& kern
 KernelChoice CudaPlan::choice(Op op) const {
   if (!recorded(op)) return {};  // a map without rows runs nothing
   const GemmChoice& choice = recorded(op)->choice;
-  return {.algorithm = choice.algorithm, .kernel = codegen::to_string(choice.spec), .splits = choice.splits};
+  return {.algorithm = choice.algorithm,
+          .kernel = codegen::to_string(choice.spec),
+          .splits = choice.splits,
+          .groups = choice.groups};
 }
 
 void CudaPlan::forward(const ForwardArguments& arguments, void* workspace, Stream stream) const {

@@ -4,6 +4,8 @@
 #include <string>
 #include <utility>
 
+#include <fmt/format.h>
+
 #include <flexgemm/version.hpp>
 
 #include "codegen/emit.hpp"
@@ -36,8 +38,9 @@ std::string pass_words(const GemmPass& pass, const PassShape& shape) {
 void log_decision(const GemmPass& pass, const PassShape& shape, const GemmChoice& choice,
                   const std::string& why) {
   if (verbosity() < 1) return;
-  log(1, "choice {}: --algorithm {} --splits {} --spec {} ({})", pass_words(pass, shape),
-      name(choice.algorithm), choice.splits, codegen::to_string(choice.spec), why);
+  const std::string groups = choice.groups > 1 ? fmt::format("--groups {} ", choice.groups) : std::string();
+  log(1, "choice {}: --algorithm {} --splits {} {}--spec {} ({})", pass_words(pass, shape),
+      name(choice.algorithm), choice.splits, groups, codegen::to_string(choice.spec), why);
 }
 
 TuningCandidate stored_form(const CandidateReport& report) {

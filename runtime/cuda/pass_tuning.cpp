@@ -5,6 +5,7 @@
 #include <map>
 #include <numeric>
 
+#include "choice/given_choices.hpp"
 #include "codegen/emit.hpp"
 #include "core/fail.hpp"
 #include "core/log.hpp"
@@ -65,7 +66,8 @@ class PoolCompiler final : public TunerCompiler {
 CandidateReport report_of(const PricedChoice& candidate, const TunerMeasurement& measurement) {
   return {.choice = {.algorithm = candidate.choice.algorithm,
                      .kernel = codegen::to_string(candidate.choice.spec),
-                     .splits = candidate.choice.splits},
+                     .splits = candidate.choice.splits,
+                     .groups = candidate.choice.groups},
           .predicted_ms = candidate.predicted_ms,
           .measured_ms = measurement.median(),
           .least_ms = measurement.least(),
@@ -144,9 +146,13 @@ bool is_capturing(Stream stream) {
 PassTuning tune_pass(KernelCache& kernels, const GemmPass& pass, const TuneRequest& request, Stream stream) {
   const TargetDevice target = target_of(kernels.device());
   const PassShape shape = shape_of(pass);
-  std::vector<PricedChoice> candidates = priced_choices(target, shape, statistics_of(shape), Breadth::all);
-  move_to_front(candidates, choose_gemm(target, shape));
-  if (request.most_candidates > 0 && candidates.size() > static_cast<std::size_t>(request.most_candidates)) {
+  const bool given = !request.choices.empty();
+  std::vector<PricedChoice> candidates =
+      given ? given_choices(target, shape, request.choices)
+            : priced_choices(target, shape, statistics_of(shape), Breadth::all);
+  if (!given) move_to_front(candidates, choose_gemm(target, shape));
+  if (!given && request.most_candidates > 0 &&
+      candidates.size() > static_cast<std::size_t>(request.most_candidates)) {
     candidates.resize(static_cast<std::size_t>(request.most_candidates));
   }
   const auto tuned = std::make_shared<TuningKernels>(kernels.store());
@@ -163,14 +169,14 @@ PassTuning tune_pass(KernelCache& kernels, const GemmPass& pass, const TuneReque
   }
   KernelCache scratch(kernels.device(), tuned);  // losers go with it
   TuningDevice device(scratch, pass, choices, stream);
-  const TunerOutcome outcome =
-      run_tuner(described, compiler, device,
-                {.budget_seconds = request.budget_seconds, .exhaustive = request.most_candidates == 0},
-                hooks_for(request, candidates));
+  const TunerOutcome outcome = run_tuner(
+      described, compiler, device,
+      {.budget_seconds = request.budget_seconds, .exhaustive = given || request.most_candidates == 0},
+      hooks_for(request, candidates));
   PassTuning tuning;
   TuneReport& report = tuning.report;
   for (const std::size_t i : report_order(outcome)) {
-    if (i == 0) report.predicted = report.candidates.size();
+    if (i == 0 && !given) report.predicted = report.candidates.size();
     report.candidates.push_back(report_of(candidates[i], outcome.measurements[i]));
     tuning.choices.push_back(candidates[i].choice);
   }
@@ -178,7 +184,7 @@ PassTuning tune_pass(KernelCache& kernels, const GemmPass& pass, const TuneReque
     report.winner = 0;
     keep_kernels(kernels, *tuned, pass, candidates[*outcome.winner].choice);
   }
-  report.predicted_choice_ms = outcome.measurements.front().median();
+  if (!given) report.predicted_choice_ms = outcome.measurements.front().median();
   report.end = outcome.end;
   report.seconds = outcome.seconds;
   return tuning;

@@ -67,6 +67,7 @@ struct KernelChoice {
   Algorithm algorithm = Algorithm::automatic;  ///< never `automatic` when returned by the library
   std::string kernel;                          ///< stable name of the kernel spec
   int splits = 1;                              ///< parts that the reduction is cut into
+  int groups = 1;  ///< groups of kernel offsets, each with a row order of its own (persistent_gemm)
 };
 
 /// A submanifold convolution. Holds no weights and no per-call state: cheap to copy, and every call is safe

@@ -71,6 +71,9 @@ struct TuneRequest {
   int jobs = 0;                ///< as TuningOptions
   /// Candidates to try, the best predicted first; 0: all of them, each with as many samples as the leader.
   int most_candidates = 24;
+  /// What to try instead of the library's candidates: choices as reports, the log and `Conv3d::choice` name
+  /// them, or of one's own. Each must serve the pass, else Conv3d::tune throws Error{invalid_argument}.
+  std::vector<KernelChoice> choices{};
   bool store = true;                                    ///< keep the winner in the context's tuning store
   std::function<void(const TuneProgress&)> progress{};  ///< may be empty; may throw, which ends tuning
   std::function<bool()> cancelled{};  ///< asked between steps: true ends tuning, with what is known by then
