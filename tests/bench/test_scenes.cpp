@@ -1,9 +1,9 @@
-#include <filesystem>
 
 #include <catch2/catch_test_macros.hpp>
 
 #include <flexgemm/error.hpp>
 
+#include "scene/shared_scan.hpp"
 #include "scenes.hpp"
 #include "suite_scenes.hpp"
 
@@ -53,8 +53,7 @@ TEST_CASE("scenes and sizes that make no sense are refused") {
 }
 
 TEST_CASE("the outdoor scan has the voxels of the baseline") {
-  const std::string path = FLEXGEMM_SHARED_DATA "/outdoor-lidar.npz";
-  if (!std::filesystem::exists(path)) SKIP("needs " << path);
+  const std::string path = test::shared_scan("outdoor-lidar.npz");
   SceneArguments arguments;
   arguments.scenes = {"none"};
   arguments.scans = {path};

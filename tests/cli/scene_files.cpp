@@ -78,10 +78,4 @@ NpyArray<T> read_npy(const std::string& path) {
 template NpyArray<float> read_npy<float>(const std::string&);
 template NpyArray<std::int32_t> read_npy<std::int32_t>(const std::string&);
 
-std::string shared_scan(const std::string& name) {
-  const std::string path = std::string(FLEXGEMM_SHARED_DATA) + "/" + name;
-  if (!fs::exists(path)) SKIP("the scan is absent: " << path);
-  return path;
-}
-
 }  // namespace flexgemm::test

@@ -47,7 +47,4 @@ NpyArray<T> read_npy(const std::string& path);
 extern template NpyArray<float> read_npy<float>(const std::string&);
 extern template NpyArray<std::int32_t> read_npy<std::int32_t>(const std::string&);
 
-/// Path of a real scan, or a skipped test that says which file is absent.
-std::string shared_scan(const std::string& name);
-
 }  // namespace flexgemm::test

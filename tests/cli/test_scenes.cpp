@@ -6,6 +6,7 @@
 #include <catch2/generators/catch_generators.hpp>
 
 #include "run_program.hpp"
+#include "scene/shared_scan.hpp"
 #include "scene_files.hpp"
 
 using namespace flexgemm::test;

@@ -1,11 +1,11 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
-#include <filesystem>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -17,27 +17,47 @@
 
 #include "op/random.hpp"
 #include "scene/point_cloud.hpp"
+#include "scene/shared_scan.hpp"
 #include "scene/voxel_scene.hpp"
 
 namespace flexgemm::frames_test {
 
 inline constexpr int columns = 4;
 
-/// Points of a stream of frames: windows of changing size of real scans, where they are, and of generated
-/// ones.
+/// The values of a scan with `columns` columns: what it lacks falls with the distance, as an intensity does.
+inline std::vector<float> with_all_columns(const scene::PointCloud& cloud) {
+  const auto given = static_cast<std::size_t>(cloud.columns);
+  const std::size_t copied = std::min<std::size_t>(given, columns);
+  std::vector<float> values;
+  values.reserve(static_cast<std::size_t>(cloud.points()) * columns);
+  for (std::size_t i = 0; i + given <= cloud.values.size(); i += given) {
+    const float* point = &cloud.values[i];
+    values.insert(values.end(), point, point + copied);
+    const float intensity = 1 / (1 + std::hypot(point[0], point[1], point[2]));
+    values.insert(values.end(), columns - copied, intensity);
+  }
+  return values;
+}
+
+/// Points of a stream of frames: windows of changing size of a generated scan and of real ones, an outdoor
+/// scan and a KITTI frame, where they are (scene/shared_scan.hpp).
 class FrameSource {
  public:
   explicit FrameSource(std::int64_t most_points) : most_points_(most_points) {
-    scans_.push_back(scene::lidar_scan(1).values);
-    const std::filesystem::path kitti = std::filesystem::path(FLEXGEMM_SHARED_DATA) / "kitti-000008.bin";
-    if (std::filesystem::exists(kitti)) {
-      const scene::PointCloud cloud = scene::read_point_cloud(kitti.string(), {});
-      if (cloud.columns == columns) scans_.push_back(cloud.values);
+    scans_.push_back({"generated", scene::lidar_scan(1).values});
+    for (const char* name : {outdoor, "kitti-000008.bin"}) {
+      const auto path = test::find_scan(name);
+      if (path) scans_.push_back({name, with_all_columns(scene::read_point_cloud(*path, {}))});
     }
   }
+  static constexpr const char* outdoor = "outdoor-lidar.npz";
+
+  /// The name of the scan that a frame is cut from; frames take turns.
+  const std::string& scan_of(int frame) const { return scan(frame).name; }
+
   /// The points of a frame, [n, columns]; every seventh frame is tiny, the eleventh has none.
   std::vector<float> points(int frame) const {
-    const std::vector<float>& scan = scans_[static_cast<std::size_t>(frame) % scans_.size()];
+    const std::vector<float>& scan = this->scan(frame).values;
     const auto all = static_cast<std::int64_t>(scan.size()) / columns;
     const auto seed = static_cast<std::uint64_t>(frame);
     std::int64_t count = op_test::random_below(seed, 0, std::min(all, most_points_)) + 1;
@@ -48,8 +68,14 @@ class FrameSource {
   }
 
  private:
+  struct Scan {
+    std::string name;
+    std::vector<float> values;  // [n, columns]
+  };
+  const Scan& scan(int frame) const { return scans_[static_cast<std::size_t>(frame) % scans_.size()]; }
+
   std::int64_t most_points_;
-  std::vector<std::vector<float>> scans_;
+  std::vector<Scan> scans_;
 };
 
 /// Memory of the library, counted.

@@ -1,7 +1,9 @@
 #include <algorithm>
 #include <chrono>
+#include <map>
 #include <memory>
 #include <mutex>
+#include <ranges>
 
 #include <cuda_runtime_api.h>
 #include <fmt/format.h>
@@ -87,16 +89,23 @@ TEST_CASE(
   CHECK(smallest == 0);
   CHECK(largest > 5000);
   int different = 0;
+  std::map<std::string, std::int64_t> voxels_of;  // by scan
   for (int frame = 0; frame < frames; ++frame) {
     pipeline.upload(source.points(frame));
     pipeline.run();
     context.synchronize();
     const std::int64_t rows = pipeline.voxels();
     if (results[static_cast<std::size_t>(frame)] != eager_result(pipeline, rows)) ++different;
+    voxels_of[source.scan_of(frame)] += rows;
   }
   CHECK(different == 0);
+  for (const auto& [scan, voxels] : voxels_of) {
+    CAPTURE(scan);
+    CHECK(voxels > 100'000);  // of dozens of frames
+  }
   std::nth_element(times.begin(), times.begin() + frames / 2, times.end());
   fmt::print(
-      "200 frames of {} to {} voxels: median {:.3f} ms a frame by the graph, {} different from eager\n",
-      smallest, largest, times[frames / 2], different);
+      "200 frames of {} to {} voxels, cut from {}: median {:.3f} ms a frame by the graph, {} different from "
+      "eager\n",
+      smallest, largest, fmt::join(std::views::keys(voxels_of), ", "), times[frames / 2], different);
 }

@@ -98,6 +98,40 @@ TEST_CASE("the frames of a stream give the bits of ordinary maps and convolution
   }
 }
 
+TEST_CASE("frames of the outdoor scan give the bits of ordinary maps and convolutions") {
+  const std::string path = test::shared_scan(FrameSource::outdoor);
+  const Context context = Context::open(each_device());
+  const scene::PointCloud scan = scene::read_point_cloud(path, {});
+  const FrameSource source(30000);
+  Pipeline pipeline(context, 30000, 25000);
+  int frames = 0;
+  std::int64_t largest = 0;
+  for (int frame = 0; frame < 24; ++frame) {
+    if (source.scan_of(frame) != FrameSource::outdoor) continue;
+    CAPTURE(context.description(), frame);
+    const std::vector<float> points = source.points(frame);
+    // The window is the scan's own: its first point is in the file, with those that follow it.
+    if (!points.empty()) {
+      const auto first =
+          std::search(scan.values.begin(), scan.values.end(), points.begin(), points.begin() + 3);
+      REQUIRE(first != scan.values.end());
+      const auto last = first + static_cast<std::ptrdiff_t>(points.size() / columns * 3);
+      REQUIRE(std::equal(points.end() - columns, points.end() - columns + 3, last - 3));
+    }
+    pipeline.upload(points);
+    pipeline.run();
+    context.synchronize();
+    const std::int64_t rows = pipeline.voxels();
+    REQUIRE(rows == static_cast<std::int64_t>(expected_voxels(points, pipeline.options).size()));
+    REQUIRE(!pipeline.map.status().overflow);
+    REQUIRE(pipeline.download(4, rows) == eager_result(pipeline, rows));
+    largest = std::max(largest, rows);
+    ++frames;
+  }
+  CHECK(frames >= 6);
+  CHECK(largest > 2000);
+}
+
 TEST_CASE("every algorithm serves a frame map with an ordinary map's bits") {
   const Context context = Context::open(each_device());
   const Algorithm algorithm =

@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
 #include <limits>
 #include <map>
 #include <random>
@@ -10,21 +9,17 @@
 
 #include <flexgemm/error.hpp>
 
+#include "scene/shared_scan.hpp"
 #include "scene/voxel_scene.hpp"
 
 using namespace flexgemm::scene;
 using Catch::Matchers::ContainsSubstring;
+using flexgemm::test::shared_scan;
 
 namespace {
 
 constexpr float not_a_number = std::numeric_limits<float>::quiet_NaN();
 constexpr float infinite = std::numeric_limits<float>::infinity();
-
-std::string shared_scan(const std::string& name) {
-  const std::string path = std::string(FLEXGEMM_SHARED_DATA) + "/" + name;
-  if (!std::filesystem::exists(path)) SKIP("no file " << path);
-  return path;
-}
 
 PointCloud random_cloud(int points, int columns, unsigned seed) {
   std::mt19937 generator(seed);
