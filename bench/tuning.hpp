@@ -26,9 +26,8 @@ struct TuningBenchOptions {
   std::vector<KernelChoice> choices;
 };
 
-/// Reads "ALGORITHM SPLITS[/GROUPS] KERNEL", or the options in a line of the log: "... --algorithm A --splits
-/// N
-/// [--groups N] --spec KERNEL (...)". Throws Error{invalid_argument}.
+/// Reads "ALGORITHM SPLITS[/GROUPS] KERNEL", or the options in a line of the log: "... --algorithm A
+/// --splits N [--groups N] --spec KERNEL (...)". Throws Error{invalid_argument}.
 KernelChoice parse_choice(const std::string& words);
 
 /// Tunes the passes of every scene's layers, cold, and says how long it took, what won, and how far
