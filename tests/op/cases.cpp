@@ -5,6 +5,8 @@
 #include <cmath>
 #include <cstddef>
 #include <functional>
+#include <set>
+#include <string>
 #include <tuple>
 #include <utility>
 
@@ -39,7 +41,7 @@ struct Limits {
 };
 
 Limits limits_of(Sample sample) {
-  if (sample == Sample::small) return {1.4e8, 5e7, 5000};
+  if (sample == Sample::touch || sample == Sample::small) return {1.4e8, 5e7, 5000};
   return {2.5e9, 3e8, 252392};
 }
 
@@ -172,6 +174,40 @@ std::tuple<int, int, int, int, int, int, std::int64_t> scene_key(const Case& pro
           problem.batch,    problem.huge_grid, problem.rows};
 }
 
+/// What a case meets, each as a text.
+std::vector<std::string> features_of(const Case& problem) {
+  const std::string subject = std::string(name(problem.subject)) + " ";
+  const auto has = [&](const char* what, std::int64_t value) {
+    return subject + what + std::to_string(value);
+  };
+  const std::string kernel_class = std::to_string(static_cast<int>(problem.algorithm)) + "/" +
+                                   std::to_string(static_cast<int>(problem.dtype)) + "/";
+  return {subject + kernel_class + (problem.unaligned ? "unaligned" : "aligned"),
+          has("accumulate", problem.accumulate),
+          has("companion", problem.float_companion),
+          has("together", problem.together),
+          has("bias", problem.bias),
+          has("fused", problem.fused),
+          has("volume", problem.volume()),
+          has("huge grid", problem.huge_grid),
+          has("checked", problem.checked)};
+}
+
+/// The cheapest cases with some rows that together meet every feature.
+std::vector<Case> touching(std::vector<Case> cases) {
+  constexpr std::int64_t fewest_rows = 31;
+  std::erase_if(cases, [](const Case& problem) { return problem.rows < fewest_rows; });
+  std::stable_sort(cases.begin(), cases.end(),
+                   [](const Case& a, const Case& b) { return dense_work(a) < dense_work(b); });
+  std::set<std::string> met;
+  std::erase_if(cases, [&](const Case& problem) {
+    bool adds = false;
+    for (const std::string& feature : features_of(problem)) adds |= met.insert(feature).second;
+    return !adds;
+  });
+  return cases;
+}
+
 }  // namespace
 
 const char* name(Subject subject) {
@@ -255,6 +291,7 @@ std::vector<Case> make_cases(Sample sample, std::uint64_t seed) {
       cases.push_back(problem);
     }
   }
+  if (sample == Sample::touch) cases = touching(std::move(cases));
   std::stable_sort(cases.begin(), cases.end(),
                    [](const Case& a, const Case& b) { return scene_key(a) < scene_key(b); });
   return cases;

@@ -43,6 +43,8 @@ std::string to_string(const Case& problem);
 
 /// How much of the grid a run takes.
 enum class Sample {
+  touch,     ///< the least of the small cases that meet every algorithm with every type and every single
+             ///< factor once, for compute-sanitizer
   small,     ///< pairwise over small shapes, for builds with sanitizers
   pairwise,  ///< pairwise over the whole grid; algorithm x type is one factor
   full,      ///< pairwise over the whole grid for each algorithm x type by itself

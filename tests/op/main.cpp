@@ -40,7 +40,17 @@ struct Options {
 };
 
 const char* name(Sample sample) {
-  return sample == Sample::small ? "small" : sample == Sample::pairwise ? "pairwise" : "full";
+  switch (sample) {
+    case Sample::touch:
+      return "touch";
+    case Sample::small:
+      return "small";
+    case Sample::pairwise:
+      return "pairwise";
+    case Sample::full:
+      break;
+  }
+  return "full";
 }
 
 struct Summary {
@@ -274,9 +284,12 @@ int main(int argc, char** argv) {
   app.add_option("--algorithm", options.algorithm, "only cases that pin this algorithm (auto: none)");
   app.add_option("--seed", options.seed, "seed of the sample and of all data")->capture_default_str();
   app.add_option("--shard", options.shard, "I/N: the I-th of N parts of the list")->capture_default_str();
-  app.add_option("--sample", options.sample, "small, pairwise, or full: pairwise for each algorithm x type")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, Sample>{
-          {"small", Sample::small}, {"pairwise", Sample::pairwise}, {"full", Sample::full}}));
+  app.add_option("--sample", options.sample,
+                 "touch, small, pairwise, or full: pairwise for each algorithm x type")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, Sample>{{"touch", Sample::touch},
+                                                                        {"small", Sample::small},
+                                                                        {"pairwise", Sample::pairwise},
+                                                                        {"full", Sample::full}}));
   app.add_option("--repeat", options.repeat, "perf: timed runs of a case")->check(CLI::Range(1, 1000));
   app.add_flag("--verbose", options.verbose, "test: print every case, not only failures");
   app.add_flag("--complete", options.complete, "test: fail if the backend refuses any case as unsupported");

@@ -74,3 +74,17 @@ TEST_CASE("the list holds every algorithm with every type and no rows at all") {
   CHECK(without_rows.size() == 5);
   CHECK(variants.size() == 1 + 3 * 24 + 4);
 }
+
+TEST_CASE("the list for compute-sanitizer is short and still meets every algorithm with every type") {
+  const std::vector<Case> cases = make_cases(Sample::touch, 1);
+  std::set<std::tuple<Subject, flexgemm::Algorithm, flexgemm::DType>> variants;
+  std::set<std::int64_t> volumes;
+  for (const Case& problem : cases) {
+    variants.emplace(problem.subject, problem.algorithm, problem.dtype);
+    volumes.insert(problem.volume());
+    CHECK(problem.rows > 0);
+  }
+  CHECK(variants.size() == 1 + 3 * 24 + 4);
+  CHECK(volumes.contains(343));
+  CHECK(cases.size() < make_cases(Sample::small, 1).size() / 4);
+}
