@@ -150,19 +150,27 @@ Outcome<std::optional<FileBytes>> read_trusted(const OpenFolder& folder, const s
   return std::optional<FileBytes>(std::move(file));
 }
 
-std::vector<std::string> names_in(const OpenFolder& folder) {
-  std::vector<std::string> names;
+bool any_name_in(const OpenFolder& folder, const std::function<bool(const std::string&)>& wanted) {
   const int copy = ::openat(folder.descriptor.number(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (copy < 0) return names;
+  if (copy < 0) return false;
   const std::unique_ptr<DIR, int (*)(DIR*)> stream(::fdopendir(copy), ::closedir);
   if (stream == nullptr) {
     ::close(copy);
-    return names;
+    return false;
   }
   while (const dirent* entry = ::readdir(stream.get())) {
     const std::string name = entry->d_name;
-    if (name != "." && name != "..") names.push_back(name);
+    if (name != "." && name != ".." && wanted(name)) return true;
   }
+  return false;
+}
+
+std::vector<std::string> names_in(const OpenFolder& folder) {
+  std::vector<std::string> names;
+  any_name_in(folder, [&names](const std::string& name) {
+    names.push_back(name);
+    return false;
+  });
   std::sort(names.begin(), names.end());
   return names;
 }

@@ -62,6 +62,9 @@ Outcome<std::optional<FileBytes>> read_trusted(const OpenFolder& folder, const s
 /// Names in a folder, sorted, without "." and "..".
 std::vector<std::string> names_in(const OpenFolder& folder);
 
+/// Whether `wanted` is true for a name in a folder; asks no further then.
+bool any_name_in(const OpenFolder& folder, const std::function<bool(const std::string&)>& wanted);
+
 /// A new file under a temporary name in the folder where it is to appear; removed unless it was published.
 class TemporaryFile {
  public:

@@ -80,6 +80,12 @@ std::optional<std::string> hash_of_file_name(const std::string& name) {
   return hash;
 }
 
+bool holds_a_kernel(const CacheFolder& cache) {
+  const Outcome<OpenFolder> kernels = cache.open(kernels_folder, CacheFolder::Absent::leave);
+  return kernels &&
+         any_name_in(*kernels, [](const std::string& name) { return hash_of_file_name(name).has_value(); });
+}
+
 Outcome<std::optional<StoredKernel>> read_kernel(const OpenFolder& kernels, const std::string& hash) {
   const std::string name = kernel_file_name(hash);
   auto file = read_trusted(kernels, name);

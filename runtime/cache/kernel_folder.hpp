@@ -27,6 +27,10 @@ std::string kernel_file_name(const std::string& hash);
 /// The hash in a kernel file's name; nothing for another name.
 std::optional<std::string> hash_of_file_name(const std::string& name);
 
+/// Whether the cache has a kernel, of any layer, GPU or version of the library. Reads names alone, no further
+/// than to the first kernel, and makes no folder.
+bool holds_a_kernel(const CacheFolder& cache);
+
 /// Reads and verifies `<hash>.cubin`. Nothing if there is none; a finding if it cannot be believed. Changes
 /// nothing.
 Outcome<std::optional<StoredKernel>> read_kernel(const OpenFolder& kernels, const std::string& hash);

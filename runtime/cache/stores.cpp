@@ -5,6 +5,7 @@
 
 #include "cache/cache_folder.hpp"
 #include "cache/disk_kernel_store.hpp"
+#include "cache/kernel_folder.hpp"
 #include "cache/kernel_pack.hpp"
 #include "core/log.hpp"
 
@@ -29,9 +30,11 @@ void Stores::load_pack(const std::filesystem::path& path) const {
 Stores open_stores(const ContextOptions& options) {
   Stores stores;
   std::vector<std::shared_ptr<const KernelPack>> packs;
+  bool packed = false;
   for (const std::filesystem::path& path : options.kernel_packs) {
     if (auto pack = KernelPack::open(path)) {
       log_pack(**pack);
+      packed |= !(*pack)->kernel_hashes().empty();
       packs.push_back(*pack);
     } else {
       report_once(pack.problem());
@@ -40,6 +43,7 @@ Stores open_stores(const ContextOptions& options) {
   std::shared_ptr<const CacheFolder> folder;
   if (auto located = CacheFolder::locate(options.cache)) {
     folder = *located;
+    stores.first_start = !packed && !holds_a_kernel(*folder);
   } else {
     report_once(located.problem());
   }

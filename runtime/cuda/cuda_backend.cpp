@@ -1,8 +1,11 @@
 #include "cuda/cuda_backend.hpp"
 
+#include <string>
+#include <system_error>
 #include <utility>
 
 #include "core/fail.hpp"
+#include "core/log.hpp"
 #include "cuda/backward_steps.hpp"
 #include "cuda/cuda_frame_map.hpp"
 #include "cuda/cuda_plan.hpp"
@@ -13,10 +16,10 @@
 namespace flexgemm::detail {
 
 CudaBackend::CudaBackend(std::shared_ptr<const CudaDevice> device, const ContextOptions& options,
-                         const Stores& stores)
+                         const Stores& stores, std::shared_ptr<KernelCompiler> compiler)
     : device_(std::move(device)),
       stores_(stores),
-      kernels_(*device_, stores.kernels),
+      kernels_(*device_, stores.kernels, std::move(compiler)),
       choices_(kernels_, stores.tuning, options.tuning) {}
 
 std::shared_ptr<const MapData> CudaBackend::submanifold_map(const MapArguments& arguments, Stream stream) {
@@ -65,8 +68,19 @@ void CudaBackend::forward(const ForwardArguments& arguments, Stream stream) {
 void CudaBackend::backward(const BackwardArguments& arguments, Stream stream) {
   const ContextScope scope(*device_);
   if (arguments.map->rows == 0) return clear_gradients(arguments, stream);
-  if (arguments.grad_input != nullptr) run(grad_input_pass(arguments), stream);
-  if (arguments.grad_weight != nullptr) run(grad_weight_pass(arguments), stream);
+  if (arguments.grad_input != nullptr && arguments.grad_weight != nullptr) {
+    // Both choices first: kernels that are missing compile side by side.
+    const GemmPass input = grad_input_pass(arguments);
+    const GemmPass weight = grad_weight_pass(arguments);
+    const GemmChoice input_choice = choices_.get(input, stream);
+    const GemmChoice weight_choice = choices_.get(weight, stream);
+    run_pass(kernels_, input, input_choice, stream);
+    run_pass(kernels_, weight, weight_choice, stream);
+  } else if (arguments.grad_input != nullptr) {
+    run(grad_input_pass(arguments), stream);
+  } else if (arguments.grad_weight != nullptr) {
+    run(grad_weight_pass(arguments), stream);
+  }
   if (arguments.grad_bias == nullptr) return;
   GradBias gradient = grad_bias_of(arguments, *device_);
   const DeviceArray<float> partials(device_->memory(), gradient.parts * gradient.channels, stream);
@@ -119,9 +133,29 @@ void CudaBackend::synchronize(Stream stream) {
   FLEXGEMM_DRIVER(cuStreamSynchronize, stream.handle());
 }
 
+namespace {
+
+/// Workers for a first start, one of which is being started while the driver is; null where there is no
+/// program for them.
+std::shared_ptr<KernelCompiler> first_compiler(const Stores& stores) {
+  if (!stores.first_start || !driver_is_installed()) return nullptr;
+  const std::string worker = compile_worker_path();
+  if (worker.empty()) return nullptr;
+  try {
+    return std::make_shared<KernelCompiler>(KernelCompilerOptions{.worker_path = worker});
+  } catch (const std::system_error& error) {
+    log(1, "kernels are compiled in this process: {}", error.what());
+    return nullptr;
+  }
+}
+
+}  // namespace
+
 std::shared_ptr<Backend> open_cuda_backend(int ordinal, const ContextOptions& options) {
-  return std::make_shared<CudaBackend>(std::make_shared<const CudaDevice>(ordinal, options), options,
-                                       open_stores(options));
+  const Stores stores = open_stores(options);
+  std::shared_ptr<KernelCompiler> compiler = first_compiler(stores);
+  auto device = std::make_shared<const CudaDevice>(ordinal, options);
+  return std::make_shared<CudaBackend>(std::move(device), options, stores, std::move(compiler));
 }
 
 }  // namespace flexgemm::detail

@@ -17,7 +17,8 @@ namespace flexgemm::detail {
 /// restores the caller's.
 class CudaBackend final : public Backend {
  public:
-  CudaBackend(std::shared_ptr<const CudaDevice> device, const ContextOptions& options, const Stores& stores);
+  CudaBackend(std::shared_ptr<const CudaDevice> device, const ContextOptions& options, const Stores& stores,
+              std::shared_ptr<KernelCompiler> compiler = nullptr);
 
   Device device() const noexcept override { return Device::cuda(device_->ordinal()); }
   const void* address_space() const noexcept override { return device_->context(); }

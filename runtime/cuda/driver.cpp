@@ -50,8 +50,8 @@ const char* find_functions(void* library, Driver& table) {
   return nullptr;
 }
 
-/// The problem with the driver, or an empty string.
-std::string load_driver(Driver& table) {
+/// Opens the driver's library and finds its functions. The problem with it, or an empty string.
+std::string open_driver(Driver& table) {
   void* library = nullptr;
   std::string attempts;
   for (const char* name : driver_names) {
@@ -67,6 +67,11 @@ std::string load_driver(Driver& table) {
     return fmt::format("the NVIDIA driver is too old: it lacks {}; update it to one for CUDA {} or newer",
                        missing, version_text(least_driver_version));
   }
+  return {};
+}
+
+/// Starts a driver that was opened. The problem with it, or an empty string.
+std::string start_driver(const Driver& table) {
   int version = 0;
   if (table.cuDriverGetVersion(&version) == CUDA_SUCCESS && version < least_driver_version) {
     return fmt::format("the NVIDIA driver is too old: it supports CUDA {} and this build needs {} or newer",
@@ -85,16 +90,27 @@ std::string load_driver(Driver& table) {
   return {};
 }
 
+const LoadedDriver& opened_driver() {
+  static const LoadedDriver opened = [] {
+    LoadedDriver result;
+    result.problem = open_driver(result.table);
+    return result;
+  }();
+  return opened;
+}
+
 const LoadedDriver& loaded_driver() {
   static const LoadedDriver loaded = [] {
-    LoadedDriver result;
-    result.problem = load_driver(result.table);
+    LoadedDriver result = opened_driver();
+    if (result.problem.empty()) result.problem = start_driver(result.table);
     return result;
   }();
   return loaded;
 }
 
 }  // namespace
+
+bool driver_is_installed() { return opened_driver().problem.empty(); }
 
 const std::string& driver_problem() { return loaded_driver().problem; }
 

@@ -64,6 +64,10 @@ struct Driver {
 #undef FLEXGEMM_DRIVER_MEMBER
 };
 
+/// Whether the driver's library can be loaded: answered before it has started, which takes much longer and
+/// may still fail. Thread-safe.
+bool driver_is_installed();
+
 /// Why no CUDA device can be used on this machine, as a clause ("no NVIDIA driver was found: ..."); empty
 /// when the driver is loaded, initialized, new enough and sees a device. Loads the driver on the first call.
 /// Thread-safe.

@@ -96,8 +96,9 @@ void Kernel::launch_with(std::int64_t blocks_x, std::int64_t blocks_y, void* arg
                   stream.handle(), arguments.data(), nullptr);
 }
 
-KernelCache::KernelCache(const CudaDevice& device, std::shared_ptr<KernelStore> store)
-    : device_(device), store_(std::move(store)) {}
+KernelCache::KernelCache(const CudaDevice& device, std::shared_ptr<KernelStore> store,
+                         std::shared_ptr<KernelCompiler> compiler)
+    : device_(device), store_(std::move(store)), compiler_(std::move(compiler)) {}
 
 KernelCache::~KernelCache() {
   const ContextScope scope(device_);
@@ -117,6 +118,21 @@ const Kernel& KernelCache::get(const codegen::KernelSpec& spec) {
   const std::lock_guard lock(entry->mutex);
   if (entry->kernel == nullptr) entry->kernel = make(spec);
   return *entry->kernel;
+}
+
+/// A kernel that another thread is making just now is not.
+bool KernelCache::is_missing(const codegen::KernelSpec& spec) {
+  const std::shared_ptr<Entry> entry = entry_of(spec);
+  const std::unique_lock lock(entry->mutex, std::try_to_lock);
+  if (!lock.owns_lock() || entry->kernel != nullptr) return false;
+  return store_ == nullptr || !store_->load(codegen::source_hash(spec), spec);
+}
+
+void KernelCache::prepare(const std::function<std::vector<codegen::KernelSpec>()>& specs) {
+  if (compiler_ == nullptr || !compiler_->serves()) return;
+  std::vector<codegen::KernelSpec> missing = specs();
+  std::erase_if(missing, [this](const codegen::KernelSpec& spec) { return !is_missing(spec); });
+  compiler_->request(missing);
 }
 
 void KernelCache::adopt(const codegen::KernelSpec& spec, const CompiledKernel& compiled) {
@@ -166,7 +182,8 @@ std::unique_ptr<const Kernel> KernelCache::make(const codegen::KernelSpec& spec)
   if (auto kernel = load(hash, spec)) return kernel;
   const Stopwatch stopwatch;
   const CompiledKernel compiled =
-      compile_source(codegen::emit(spec), codegen::to_string(spec), spec.architecture);
+      compiler_ != nullptr ? compiler_->get(spec)
+                           : compile_source(codegen::emit(spec), codegen::to_string(spec), spec.architecture);
   auto kernel = std::make_unique<const Kernel>(spec, compiled);
   log(1, "compiled {} in {:.1f} ms, {} registers{}", codegen::to_string(spec), stopwatch.milliseconds(),
       kernel->registers(),

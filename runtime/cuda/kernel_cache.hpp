@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -14,6 +15,7 @@
 #include "codegen/kernel_spec.hpp"
 #include "cuda/cuda_device.hpp"
 #include "cuda/pass_program.hpp"
+#include "tuner/kernel_compiler.hpp"
 
 namespace flexgemm::detail {
 
@@ -70,7 +72,9 @@ class Kernel {
 /// that ask for the same kernel one compiles it and the others wait.
 class KernelCache {
  public:
-  explicit KernelCache(const CudaDevice& device, std::shared_ptr<KernelStore> store = nullptr);
+  /// Kernels that are not in the store come from `compiler`, or, without one, are compiled in this process.
+  explicit KernelCache(const CudaDevice& device, std::shared_ptr<KernelStore> store = nullptr,
+                       std::shared_ptr<KernelCompiler> compiler = nullptr);
   ~KernelCache();
 
   const CudaDevice& device() const noexcept { return device_; }
@@ -79,6 +83,10 @@ class KernelCache {
   /// Throws Error{unsupported} for an invalid spec, Error{compile}, Error{driver}. A failure is not
   /// remembered.
   const Kernel& get(const codegen::KernelSpec& spec);
+
+  /// Starts the compilation of those that are missing, side by side, and returns at once; does nothing where
+  /// that is not possible. `specs` is only called where it is.
+  void prepare(const std::function<std::vector<codegen::KernelSpec>()>& specs);
 
   /// Takes a kernel that was compiled elsewhere, unless it is here already, and saves it.
   void adopt(const codegen::KernelSpec& spec, const CompiledKernel& compiled);
@@ -90,12 +98,14 @@ class KernelCache {
     std::mutex mutex;
     std::unique_ptr<const Kernel> kernel;
   };
+  bool is_missing(const codegen::KernelSpec& spec);
   std::shared_ptr<Entry> entry_of(const codegen::KernelSpec& spec);
   std::unique_ptr<const Kernel> make(const codegen::KernelSpec& spec);
   std::unique_ptr<const Kernel> load(const std::string& hash, const codegen::KernelSpec& spec);
 
   const CudaDevice& device_;
   std::shared_ptr<KernelStore> store_;
+  std::shared_ptr<KernelCompiler> compiler_;
   std::mutex mutex_;
   // Equal specs have equal sources, so the spec itself is the in-process key: no source is emitted to look
   // one up.

@@ -123,6 +123,7 @@ GemmChoice PassChoices::get(const GemmPass& pass, Stream stream) {
     generation = generation_;
   }
   const GemmChoice choice = decide(pass, shape, stream, true);
+  kernels_.prepare([&] { return kernels_of(target_of(kernels_.device()), shape_of(pass), choice); });
   remember(shape, choice, generation);
   return choice;
 }

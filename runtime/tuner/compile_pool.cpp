@@ -119,6 +119,10 @@ CompilePool::~CompilePool() {
   }
 }
 
+void CompilePool::start_one() {
+  if (workers_.empty() && starts_left_ > 0) start_worker();
+}
+
 std::size_t CompilePool::submit(const codegen::KernelSpec& spec) {
   queue_.push_back({next_ticket_, spec});
   return next_ticket_++;
@@ -254,6 +258,10 @@ bool CompilePool::poll_workers(std::chrono::milliseconds timeout) {
 CompileOutcome CompilePool::compile_here() {
   const Task task = std::move(queue_.front());
   queue_.pop_front();
+  if (!options_.compile_here) {
+    return {task.ticket, std::nullopt,
+            fmt::format("no compile worker could be started for {}", codegen::to_string(task.spec))};
+  }
   try {
     return {task.ticket,
             compile_source(codegen::emit(task.spec), codegen::to_string(task.spec), task.spec.architecture),

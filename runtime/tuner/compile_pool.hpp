@@ -22,6 +22,8 @@ struct CompilePoolOptions {
   std::string worker_path;  ///< empty: no workers, everything is compiled in this process
   /// A compilation that takes longer is given up and its worker killed.
   std::chrono::milliseconds time_limit = std::chrono::minutes(2);
+  /// Whether `wait` compiles in this process if no worker can be started; else such kernels fail.
+  bool compile_here = true;
 };
 
 /// What became of one kernel.
@@ -42,6 +44,9 @@ class CompilePool {
   ~CompilePool();
   CompilePool(const CompilePool&) = delete;
   CompilePool& operator=(const CompilePool&) = delete;
+
+  /// Starts a worker if there is none, before there is a kernel for it: it loads its compiler meanwhile.
+  void start_one();
 
   /// Queues a kernel; kernels are started in the order of their tickets: 0, 1, ...
   std::size_t submit(const codegen::KernelSpec& spec);

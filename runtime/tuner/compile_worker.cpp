@@ -59,6 +59,34 @@ void receive(int socket, Inbox& inbox) noexcept {
   }
 }
 
+/// What kernels use of the compiler, in little. Which architecture it is for does not matter.
+void warm_up() noexcept {
+  constexpr const char* source = R"(
+template <int kCount>
+struct Sum {
+  static __device__ __forceinline__ float of(const float* values) {
+    float sum = 0.0f;
+#pragma unroll
+    for (int i = 0; i < kCount; ++i) sum += __ldg(values + 32 * i);
+    return sum;
+  }
+};
+extern "C" __global__ void flexgemm_kernel(const float* in, float4* out, int steps) {
+  __shared__ float shared[128];
+  for (int step = 0; step < steps; ++step) {
+    shared[threadIdx.x] = Sum<8>::of(in + step * 256 + threadIdx.x % 32);
+    __syncthreads();
+    if (threadIdx.x < 32) out[step * 32 + threadIdx.x] = reinterpret_cast<const float4*>(shared)[threadIdx.x];
+    __syncthreads();
+  }
+}
+)";
+  try {
+    compile_source(source, "warm-up", {.major = 8, .minor = 0, .suffix = '\0'});
+  } catch (...) {  // the first request will fail likewise, and say why
+  }
+}
+
 Message compile(const Message& request) {
   try {
     const CompiledKernel compiled =
@@ -75,6 +103,7 @@ Message compile(const Message& request) {
 int serve_compilations(int socket) {
   static Inbox inbox;  // outlives this function: the thread below never ends
   std::thread(receive, socket, std::ref(inbox)).detach();
+  warm_up();  // while nobody waits: the first compilation of a process costs what loads and fills its caches
   while (send_all(socket, encode(compile(inbox.take())))) {
   }
   return 0;

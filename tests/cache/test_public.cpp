@@ -310,7 +310,7 @@ TEST_CASE("a context's stores: packs in front of the cache, and a bad pack left 
   const ChildResult child = in_child([&] {
     const Stores stores = open_stores({.cache = options_for(target), .kernel_packs = {bad, cache.pack()}});
     const auto loaded = stores.kernels->load(kernel.hash, spec);
-    if (!loaded || loaded->image != kernel.image || fs::exists(target)) return false;
+    if (!loaded || loaded->image != kernel.image || fs::exists(target) || stores.first_start) return false;
     if (stores.tuning->find(made_entry(1).key) != made_entry(1)) return false;
     const KernelImage fresh = current_kernel(5);
     if (!stores.kernels->save(fresh.hash, codegen::parse_spec(fresh.spec), compiled(fresh))) return false;
@@ -323,10 +323,31 @@ TEST_CASE("a context's stores: packs in front of the cache, and a bad pack left 
   const Stores off = open_stores({.cache = {.enabled = false}});
   CHECK_FALSE(off.kernels->save(kernel.hash, spec, compiled(kernel)));
   CHECK_FALSE(off.kernels->load(kernel.hash, spec));
+  CHECK_FALSE(off.first_start);
   CHECK_FALSE(off.tuning->save(made_entry(1)));
   const Stores alone = open_stores({.cache = {.enabled = false}, .kernel_packs = {cache.pack()}});
   CHECK(alone.kernels->load(kernel.hash, spec));
   CHECK_FALSE(alone.kernels->save(kernel.hash, spec, compiled(kernel)));
+  CHECK_FALSE(alone.first_start);
+}
+
+TEST_CASE("a first start has a cache and no kernel") {
+  const TemporaryFolder folder;
+  const fs::path path = folder.path() / "cache";
+  const auto first_start = [&path] { return open_stores({.cache = options_for(path)}).first_start; };
+  CHECK(first_start());
+  CHECK_FALSE(fs::exists(path));  // not made by looking
+  const Stores stores = open_stores({.cache = options_for(path)});
+  REQUIRE(stores.tuning->save(made_entry(1)));
+  CHECK(first_start());
+  fs::create_directory(path / "kernels");
+  fs::permissions(path / "kernels", fs::perms::owner_all);
+  CHECK(first_start());
+  write_file(path / "kernels" / "0123456789abcdef.cubin.bad", {'x'});  // set aside
+  CHECK(first_start());
+  const MadeKernel kernel = made_kernel(1);
+  REQUIRE(stores.kernels->save(kernel.hash, kernel.spec, kernel.compiled));
+  CHECK_FALSE(first_start());
 }
 
 TEST_CASE("a pack that is loaded later serves from then on, after those that were there") {
