@@ -56,7 +56,7 @@ flexgemm_status flexgemm_context_open(flexgemm_device_kind kind, int32_t ordinal
     const flexgemm_context_options given = read_optional_struct(options, "options");
     SharedAllocator allocator = make_allocator(given.allocator);
     Context opened = Context::open(device, to_options(given, allocator.get()));
-    *context = new flexgemm_context{std::move(allocator), std::move(opened)};
+    *context = new flexgemm_context{{std::move(allocator), std::move(opened)}};
   });
 }
 
@@ -66,7 +66,7 @@ flexgemm_status flexgemm_context_get_device(const flexgemm_context* context, fle
                                             int32_t* ordinal) {
   return guarded([&] {
     require_pointer(context, "context");
-    const Device device = context->context.device();
+    const Device device = context->object.device();
     if (kind != nullptr) *kind = device.is_cpu() ? FLEXGEMM_DEVICE_CPU : FLEXGEMM_DEVICE_CUDA;
     if (ordinal != nullptr) *ordinal = device.ordinal();
   });
@@ -76,7 +76,7 @@ flexgemm_status flexgemm_context_get_description(const flexgemm_context* context
                                                  size_t capacity, size_t* length) {
   return guarded([&] {
     require_pointer(context, "context");
-    write_text(context->context.description(), buffer, capacity, length, "buffer");
+    write_text(context->object.description(), buffer, capacity, length, "buffer");
   });
 }
 
@@ -84,7 +84,7 @@ flexgemm_status flexgemm_context_get_memory(const flexgemm_context* context,
                                             flexgemm_memory_statistics* statistics) {
   return guarded([&] {
     require_pointer(context, "context");
-    const MemoryStatistics memory = context->context.memory();
+    const MemoryStatistics memory = context->object.memory();
     write_struct(statistics, {0, memory.current_bytes, memory.peak_bytes}, "statistics");
   });
 }
@@ -92,7 +92,7 @@ flexgemm_status flexgemm_context_get_memory(const flexgemm_context* context,
 flexgemm_status flexgemm_context_synchronize(const flexgemm_context* context, void* stream) {
   return guarded([&] {
     require_pointer(context, "context");
-    context->context.synchronize(to_stream(stream));
+    context->object.synchronize(to_stream(stream));
   });
 }
 
@@ -101,7 +101,7 @@ flexgemm_status flexgemm_buffer_create(const flexgemm_context* context, size_t b
   return guarded([&] {
     require_target(buffer, "buffer");
     require_pointer(context, "context");
-    *buffer = new flexgemm_buffer{context->allocator, context->context.allocate(bytes, to_stream(stream))};
+    *buffer = new flexgemm_buffer{{context->allocator, context->object.allocate(bytes, to_stream(stream))}};
   });
 }
 
@@ -111,7 +111,7 @@ flexgemm_status flexgemm_buffer_get_data(const flexgemm_buffer* buffer, void** d
   return guarded([&] {
     require_target(data, "data");
     require_pointer(buffer, "buffer");
-    *data = buffer->buffer.data();
+    *data = buffer->object.data();
   });
 }
 
@@ -119,7 +119,7 @@ flexgemm_status flexgemm_buffer_get_bytes(const flexgemm_buffer* buffer, size_t*
   return guarded([&] {
     require_pointer(bytes, "bytes");
     require_pointer(buffer, "buffer");
-    *bytes = buffer->buffer.bytes();
+    *bytes = buffer->object.bytes();
   });
 }
 
@@ -127,7 +127,7 @@ flexgemm_status flexgemm_copy_to_device(const flexgemm_context* context, void* t
                                         size_t bytes, void* stream) {
   return guarded([&] {
     require_pointer(context, "context");
-    context->context.copy_to_device(target, source, bytes, to_stream(stream));
+    context->object.copy_to_device(target, source, bytes, to_stream(stream));
   });
 }
 
@@ -135,6 +135,6 @@ flexgemm_status flexgemm_copy_to_host(const flexgemm_context* context, void* tar
                                       size_t bytes, void* stream) {
   return guarded([&] {
     require_pointer(context, "context");
-    context->context.copy_to_host(target, source, bytes, to_stream(stream));
+    context->object.copy_to_host(target, source, bytes, to_stream(stream));
   });
 }

@@ -19,14 +19,14 @@ flexgemm_status flexgemm_submanifold_map_create(const flexgemm_context* context,
     const flexgemm_grid extents = read_struct(grid, "grid");
     const flexgemm_submanifold_options given = read_optional_struct(options, "options");
     require_reserved(given.reserved, "options");
-    *map = new flexgemm_map{context->allocator,
-                            context->context.submanifold_map(
-                                to_view(coords, "coords"),
-                                {.batch = extents.batch, .x = extents.x, .y = extents.y, .z = extents.z},
-                                {.kernel = to_extents(given.kernel, 3),
-                                 .dilation = to_extents(given.dilation, 1),
-                                 .checked = given.unchecked == 0},
-                                to_stream(stream))};
+    *map = new flexgemm_map{
+        {context->allocator, context->object.submanifold_map(
+                                 to_view(coords, "coords"),
+                                 {.batch = extents.batch, .x = extents.x, .y = extents.y, .z = extents.z},
+                                 {.kernel = to_extents(given.kernel, 3),
+                                  .dilation = to_extents(given.dilation, 1),
+                                  .checked = given.unchecked == 0},
+                                 to_stream(stream))}};
   });
 }
 
@@ -43,12 +43,12 @@ void flexgemm_map_destroy(flexgemm_map* map) { delete map; }
 flexgemm_status flexgemm_map_get_info(const flexgemm_map* map, flexgemm_map_info* info) {
   return guarded([&] {
     require_pointer(map, "map");
-    const Extent3 kernel = map->map.kernel();
-    const Extent3 dilation = map->map.dilation();
+    const Extent3 kernel = map->object.kernel();
+    const Extent3 dilation = map->object.dilation();
     write_struct(info,
                  {0,
-                  map->map.rows(),
-                  map->map.volume(),
+                  map->object.rows(),
+                  map->object.volume(),
                   {kernel.x, kernel.y, kernel.z},
                   {dilation.x, dilation.y, dilation.z}},
                  "info");
@@ -59,14 +59,14 @@ flexgemm_status flexgemm_map_get_pairs(const flexgemm_map* map, int64_t* pairs) 
   return guarded([&] {
     require_pointer(pairs, "pairs");
     require_pointer(map, "map");
-    *pairs = map->map.pairs();
+    *pairs = map->object.pairs();
   });
 }
 
 flexgemm_status flexgemm_map_get_indices(const flexgemm_map* map, flexgemm_tensor* indices) {
   return guarded([&] {
     require_pointer(map, "map");
-    write_struct(indices, from_view(map->map.indices()), "indices");
+    write_struct(indices, from_view(map->object.indices()), "indices");
   });
 }
 
@@ -75,8 +75,8 @@ flexgemm_status flexgemm_conv3d_create(const flexgemm_context* context,
   return guarded([&] {
     require_target(conv, "conv");
     require_pointer(context, "context");
-    *conv =
-        new flexgemm_conv3d{context->allocator, context->context.conv3d(to_conv_options(options, "options"))};
+    *conv = new flexgemm_conv3d{
+        {context->allocator, context->object.conv3d(to_conv_options(options, "options"))}};
   });
 }
 
@@ -89,8 +89,8 @@ flexgemm_status flexgemm_conv3d_forward(const flexgemm_conv3d* conv, const flexg
   return guarded([&] {
     require_pointer(conv, "conv");
     require_pointer(map, "map");
-    conv->conv.forward(map->map, to_view(feats, "feats"), to_view(weight, "weight"), to_view(bias, "bias"),
-                       to_view(out, "out"), to_stream(stream));
+    conv->object.forward(map->object, to_view(feats, "feats"), to_view(weight, "weight"),
+                         to_view(bias, "bias"), to_view(out, "out"), to_stream(stream));
   });
 }
 
@@ -101,8 +101,8 @@ flexgemm_status flexgemm_conv3d_forward_fused(const flexgemm_conv3d* conv, const
   return guarded([&] {
     require_pointer(conv, "conv");
     require_pointer(map, "map");
-    conv->conv.forward(map->map, to_view(feats, "feats"), to_view(weight, "weight"), to_view(out, "out"),
-                       to_operands(operands), to_stream(stream));
+    conv->object.forward(map->object, to_view(feats, "feats"), to_view(weight, "weight"), to_view(out, "out"),
+                         to_operands(operands), to_stream(stream));
   });
 }
 
@@ -113,8 +113,8 @@ flexgemm_status flexgemm_conv3d_backward(const flexgemm_conv3d* conv, const flex
   return guarded([&] {
     require_pointer(conv, "conv");
     require_pointer(map, "map");
-    conv->conv.backward(map->map, to_view(grad_out, "grad_out"), to_view(feats, "feats"),
-                        to_view(weight, "weight"), to_gradients(gradients), to_stream(stream));
+    conv->object.backward(map->object, to_view(grad_out, "grad_out"), to_view(feats, "feats"),
+                          to_view(weight, "weight"), to_gradients(gradients), to_stream(stream));
   });
 }
 
@@ -124,6 +124,6 @@ flexgemm_status flexgemm_conv3d_get_choice(const flexgemm_conv3d* conv, const fl
   return guarded([&] {
     require_pointer(conv, "conv");
     require_pointer(map, "map");
-    write_choice(conv->conv.choice(map->map, to_op(op)), algorithm, kernel, capacity, length);
+    write_choice(conv->object.choice(map->object, to_op(op)), algorithm, kernel, capacity, length);
   });
 }

@@ -41,14 +41,14 @@ flexgemm_status flexgemm_frame_map_create(const flexgemm_context* context, int64
     const flexgemm_frame_map_options given = read_optional_struct(options, "options");
     require_reserved(given.reserved, "options");
     *frames = new flexgemm_frame_map{
-        context->allocator,
-        context->context.frame_map(capacity,
+        {context->allocator,
+         context->object.frame_map(capacity,
                                    {.batch = extents.batch, .x = extents.x, .y = extents.y, .z = extents.z},
                                    {.kernel = to_extents(given.kernel, 3),
                                     .dilation = to_extents(given.dilation, 1),
                                     .unique = given.duplicates == 0,
                                     .pairs_per_row = given.pairs_per_row},
-                                   to_stream(stream))};
+                                   to_stream(stream))}};
   });
 }
 
@@ -58,7 +58,7 @@ flexgemm_status flexgemm_frame_map_get_map(const flexgemm_frame_map* frames, fle
   return guarded([&] {
     require_target(map, "map");
     require_pointer(frames, "frames");
-    *map = new flexgemm_map{frames->allocator, frames->frames.map()};
+    *map = new flexgemm_map{{frames->allocator, frames->object.map()}};
   });
 }
 
@@ -66,7 +66,7 @@ flexgemm_status flexgemm_frame_map_build(const flexgemm_frame_map* frames, const
                                          const flexgemm_tensor* count, void* stream) {
   return guarded([&] {
     require_pointer(frames, "frames");
-    frames->frames.build(to_view(coords, "coords"), to_view(count, "count"), to_stream(stream));
+    frames->object.build(to_view(coords, "coords"), to_view(count, "count"), to_stream(stream));
   });
 }
 
@@ -75,7 +75,7 @@ flexgemm_status flexgemm_frame_map_get_status(const flexgemm_frame_map* frames, 
   return guarded([&] {
     require_pointer(frames, "frames");
     require_pointer(status, "status");
-    const FrameStatus known = frames->frames.status(to_stream(stream));
+    const FrameStatus known = frames->object.status(to_stream(stream));
     write_struct(status, {0, known.rows, known.pairs, known.wanted, known.overflow ? 1 : 0, 0}, "status");
   });
 }
@@ -83,7 +83,7 @@ flexgemm_status flexgemm_frame_map_get_status(const flexgemm_frame_map* frames, 
 flexgemm_status flexgemm_frame_map_reset_status(const flexgemm_frame_map* frames, void* stream) {
   return guarded([&] {
     require_pointer(frames, "frames");
-    frames->frames.reset_status(to_stream(stream));
+    frames->object.reset_status(to_stream(stream));
   });
 }
 
@@ -93,8 +93,8 @@ flexgemm_status flexgemm_voxelizer_create(const flexgemm_context* context,
   return guarded([&] {
     require_target(voxelizer, "voxelizer");
     require_pointer(context, "context");
-    *voxelizer = new flexgemm_voxelizer{context->allocator,
-                                        context->context.voxelizer(to_options(options), to_stream(stream))};
+    *voxelizer = new flexgemm_voxelizer{
+        {context->allocator, context->object.voxelizer(to_options(options), to_stream(stream))}};
   });
 }
 
@@ -106,9 +106,9 @@ flexgemm_status flexgemm_voxelizer_run(const flexgemm_voxelizer* voxelizer, cons
                                        void* stream) {
   return guarded([&] {
     require_pointer(voxelizer, "voxelizer");
-    voxelizer->voxelizer.run(to_view(points, "points"), to_view(point_count, "point_count"),
-                             to_view(coords, "coords"), to_view(feats, "feats"),
-                             to_view(voxel_count, "voxel_count"), to_stream(stream));
+    voxelizer->object.run(to_view(points, "points"), to_view(point_count, "point_count"),
+                          to_view(coords, "coords"), to_view(feats, "feats"),
+                          to_view(voxel_count, "voxel_count"), to_stream(stream));
   });
 }
 
@@ -117,13 +117,13 @@ flexgemm_status flexgemm_voxelizer_get_overflow(const flexgemm_voxelizer* voxeli
   return guarded([&] {
     require_pointer(overflow, "overflow");
     require_pointer(voxelizer, "voxelizer");
-    *overflow = voxelizer->voxelizer.overflowed(to_stream(stream)) ? 1 : 0;
+    *overflow = voxelizer->object.overflowed(to_stream(stream)) ? 1 : 0;
   });
 }
 
 flexgemm_status flexgemm_voxelizer_reset(const flexgemm_voxelizer* voxelizer, void* stream) {
   return guarded([&] {
     require_pointer(voxelizer, "voxelizer");
-    voxelizer->voxelizer.reset(to_stream(stream));
+    voxelizer->object.reset(to_stream(stream));
   });
 }

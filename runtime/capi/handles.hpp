@@ -31,44 +31,23 @@ class FunctionAllocator final : public Allocator {
 
 using SharedAllocator = std::shared_ptr<FunctionAllocator>;
 
+/// What every handle is. Members die in reverse order: the object before the allocator that it gives its
+/// memory back to.
+template <class Object>
+struct Handle {
+  SharedAllocator allocator;
+  Object object;
+};
+
 }  // namespace flexgemm::capi
 
-// Members die in reverse order: the object before the allocator that it gives its memory back to.
-
-struct flexgemm_context {
-  flexgemm::capi::SharedAllocator allocator;
-  flexgemm::Context context;
-};
-
-struct flexgemm_map {
-  flexgemm::capi::SharedAllocator allocator;
-  flexgemm::NeighborMap map;
-};
-
-struct flexgemm_conv3d {
-  flexgemm::capi::SharedAllocator allocator;
-  flexgemm::Conv3d conv;
-};
-
-struct flexgemm_plan {
-  flexgemm::capi::SharedAllocator allocator;
-  flexgemm::Plan plan;
-};
-
-struct flexgemm_frame_map {
-  flexgemm::capi::SharedAllocator allocator;
-  flexgemm::FrameMap frames;
-};
-
-struct flexgemm_voxelizer {
-  flexgemm::capi::SharedAllocator allocator;
-  flexgemm::Voxelizer voxelizer;
-};
-
-struct flexgemm_buffer {
-  flexgemm::capi::SharedAllocator allocator;
-  flexgemm::Buffer buffer;
-};
+struct flexgemm_context : flexgemm::capi::Handle<flexgemm::Context> {};
+struct flexgemm_map : flexgemm::capi::Handle<flexgemm::NeighborMap> {};
+struct flexgemm_conv3d : flexgemm::capi::Handle<flexgemm::Conv3d> {};
+struct flexgemm_plan : flexgemm::capi::Handle<flexgemm::Plan> {};
+struct flexgemm_frame_map : flexgemm::capi::Handle<flexgemm::FrameMap> {};
+struct flexgemm_voxelizer : flexgemm::capi::Handle<flexgemm::Voxelizer> {};
+struct flexgemm_buffer : flexgemm::capi::Handle<flexgemm::Buffer> {};
 
 struct flexgemm_tune_report {
   flexgemm::TuneReport report;

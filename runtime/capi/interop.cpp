@@ -25,7 +25,7 @@ flexgemm_status flexgemm_tensor_from_foreign(const flexgemm_context* context,
                                                  .type_code = given.type_code,
                                                  .type_bits = given.type_bits,
                                                  .type_lanes = given.type_lanes},
-                                                context->context.device());
+                                                context->object.device());
     write_struct(tensor, from_view(view), "tensor");
   });
 }

@@ -24,7 +24,7 @@ PlanOptions to_options(const flexgemm_plan_options* options) {
   result.accumulate = given.accumulate != 0;
   if (given.alignment != 0) result.alignment = given.alignment;
   result.own_workspace = given.no_workspace == 0;
-  if (given.like != nullptr) result.like = &given.like->plan;
+  if (given.like != nullptr) result.like = &given.like->object;
   return result;
 }
 
@@ -37,8 +37,8 @@ flexgemm_status flexgemm_plan_create(const flexgemm_conv3d* conv, const flexgemm
     require_target(plan, "plan");
     require_pointer(conv, "conv");
     require_pointer(map, "map");
-    *plan = new flexgemm_plan{conv->allocator,
-                              conv->conv.freeze(map->map, to_options(options), to_stream(stream))};
+    *plan = new flexgemm_plan{
+        {conv->allocator, conv->object.freeze(map->object, to_options(options), to_stream(stream))}};
   });
 }
 
@@ -48,7 +48,7 @@ flexgemm_status flexgemm_plan_get_workspace_bytes(const flexgemm_plan* plan, siz
   return guarded([&] {
     require_pointer(bytes, "bytes");
     require_pointer(plan, "plan");
-    *bytes = plan->plan.workspace_bytes();
+    *bytes = plan->object.workspace_bytes();
   });
 }
 
@@ -57,7 +57,7 @@ flexgemm_status flexgemm_plan_get_choice(const flexgemm_plan* plan, flexgemm_op 
                                          size_t* length) {
   return guarded([&] {
     require_pointer(plan, "plan");
-    write_choice(plan->plan.choice(to_op(op)), algorithm, kernel, capacity, length);
+    write_choice(plan->object.choice(to_op(op)), algorithm, kernel, capacity, length);
   });
 }
 
@@ -67,9 +67,9 @@ flexgemm_status flexgemm_plan_forward(const flexgemm_plan* plan, const flexgemm_
                                       size_t workspace_bytes, void* stream) {
   return guarded([&] {
     require_pointer(plan, "plan");
-    plan->plan.forward(to_view(feats, "feats"), to_view(weight, "weight"), to_view(out, "out"),
-                       to_operands(operands), {.data = workspace, .bytes = workspace_bytes},
-                       to_stream(stream));
+    plan->object.forward(to_view(feats, "feats"), to_view(weight, "weight"), to_view(out, "out"),
+                         to_operands(operands), {.data = workspace, .bytes = workspace_bytes},
+                         to_stream(stream));
   });
 }
 
@@ -79,8 +79,8 @@ flexgemm_status flexgemm_plan_backward(const flexgemm_plan* plan, const flexgemm
                                        size_t workspace_bytes, void* stream) {
   return guarded([&] {
     require_pointer(plan, "plan");
-    plan->plan.backward(to_view(grad_out, "grad_out"), to_view(feats, "feats"), to_view(weight, "weight"),
-                        to_gradients(gradients), {.data = workspace, .bytes = workspace_bytes},
-                        to_stream(stream));
+    plan->object.backward(to_view(grad_out, "grad_out"), to_view(feats, "feats"), to_view(weight, "weight"),
+                          to_gradients(gradients), {.data = workspace, .bytes = workspace_bytes},
+                          to_stream(stream));
   });
 }

@@ -26,6 +26,7 @@ flexgemm_tune_candidate from_candidate(const CandidateReport& report) noexcept {
   candidate.error = report.error;
   candidate.disqualified = report.disqualified.empty() ? nullptr : report.disqualified.c_str();
   candidate.samples = report.samples;
+  candidate.groups = report.choice.groups;
   return candidate;
 }
 
@@ -54,6 +55,16 @@ int to_most_candidates(std::int32_t given, int default_count) {
   return given == 0 ? default_count : given;
 }
 
+KernelChoice to_choice(const flexgemm_kernel_choice* choice, const std::string& name) {
+  const flexgemm_kernel_choice given = read_struct(choice, name.c_str());
+  require_reserved(given.reserved, name.c_str());
+  require_pointer(given.kernel, (name + "->kernel").c_str());
+  return {.algorithm = to_algorithm(given.algorithm),
+          .kernel = given.kernel,
+          .splits = given.splits == 0 ? 1 : given.splits,
+          .groups = given.groups == 0 ? 1 : given.groups};
+}
+
 TuneRequest to_request(const flexgemm_tune_request& given) {
   require_reserved(given.reserved, "request");
   TuneRequest request;
@@ -65,6 +76,9 @@ TuneRequest to_request(const flexgemm_tune_request& given) {
   request.jobs = given.jobs;
   request.most_candidates = to_most_candidates(given.most_candidates, request.most_candidates);
   request.store = given.no_store == 0;
+  if (given.choice_count > 0) require_pointer(given.choices, "request->choices");
+  for (std::size_t i = 0; i < given.choice_count; ++i)
+    request.choices.push_back(to_choice(given.choices[i], fmt::format("request->choices[{}]", i)));
   if (given.progress != nullptr)
     request.progress = [given](const TuneProgress& progress) { tell(given, progress); };
   if (given.cancelled != nullptr)
@@ -82,7 +96,7 @@ flexgemm_status flexgemm_context_get_tuning(const flexgemm_context* context,
                                             flexgemm_tuning_options* options) {
   return guarded([&] {
     require_pointer(context, "context");
-    const TuningOptions tuning = context->context.tuning();
+    const TuningOptions tuning = context->object.tuning();
     write_struct(options,
                  {0, from_tuning_policy(tuning.policy), tuning.jobs,
                   static_cast<std::int64_t>(std::min(tuning.budget_seconds * 1e3 + 0.5, most_milliseconds))},
@@ -99,7 +113,7 @@ flexgemm_status flexgemm_context_set_tuning(flexgemm_context* context,
     tuning.policy = to_tuning_policy(given.policy);
     tuning.jobs = given.jobs;
     tuning.budget_seconds = to_budget(given.budget_ms, tuning.budget_seconds, "options->budget_ms");
-    context->context.set_tuning(tuning);
+    context->object.set_tuning(tuning);
   });
 }
 
@@ -107,7 +121,7 @@ flexgemm_status flexgemm_context_load_kernel_pack(flexgemm_context* context, con
   return guarded([&] {
     require_pointer(context, "context");
     require_pointer(file, "file");
-    context->context.load_kernel_pack(file);
+    context->object.load_kernel_pack(file);
   });
 }
 
@@ -119,7 +133,7 @@ flexgemm_status flexgemm_conv3d_tune(const flexgemm_conv3d* conv, const flexgemm
     require_pointer(conv, "conv");
     require_pointer(map, "map");
     const TuneRequest asked = to_request(read_optional_struct(request, "request"));
-    *report = new flexgemm_tune_report{conv->conv.tune(map->map, asked, to_stream(stream))};
+    *report = new flexgemm_tune_report{conv->object.tune(map->object, asked, to_stream(stream))};
   });
 }
 

@@ -19,6 +19,7 @@
 
 #include <flexgemm/flexgemm.h>
 
+#include "capi/owned.hpp"
 #include "op/tensors.hpp"
 #include "op/voxel_cloud.hpp"
 
@@ -38,15 +39,7 @@ void require(bool condition, const char* what) {
   if (!condition) throw std::runtime_error(what);
 }
 
-struct Destroy {
-  void operator()(flexgemm_context* handle) const { flexgemm_context_destroy(handle); }
-  void operator()(flexgemm_map* handle) const { flexgemm_map_destroy(handle); }
-  void operator()(flexgemm_conv3d* handle) const { flexgemm_conv3d_destroy(handle); }
-  void operator()(flexgemm_plan* handle) const { flexgemm_plan_destroy(handle); }
-  void operator()(flexgemm_buffer* handle) const { flexgemm_buffer_destroy(handle); }
-};
-template <class Handle>
-using Owned = std::unique_ptr<Handle, Destroy>;
+using flexgemm::capi_test::Owned;
 
 /// Device memory and the stream that it is used on.
 class Memory {

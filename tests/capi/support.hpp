@@ -11,20 +11,11 @@
 
 #include <flexgemm/flexgemm.h>
 
+#include "capi/owned.hpp"
 #include "op/tensors.hpp"
 #include "op/voxel_cloud.hpp"
 
 namespace flexgemm::capi_test {
-
-struct Destroy {
-  void operator()(flexgemm_context* handle) const { flexgemm_context_destroy(handle); }
-  void operator()(flexgemm_map* handle) const { flexgemm_map_destroy(handle); }
-  void operator()(flexgemm_conv3d* handle) const { flexgemm_conv3d_destroy(handle); }
-  void operator()(flexgemm_plan* handle) const { flexgemm_plan_destroy(handle); }
-  void operator()(flexgemm_buffer* handle) const { flexgemm_buffer_destroy(handle); }
-};
-template <class Handle>
-using Owned = std::unique_ptr<Handle, Destroy>;
 
 /// Fails the test with the library's sentence unless the call succeeded.
 inline void require_ok(flexgemm_status status) {

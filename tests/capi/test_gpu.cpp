@@ -281,8 +281,7 @@ TEST_CASE("a layer is tuned through the C interface, and its result reaches othe
   request.budget_ms = 60'000;
   flexgemm_tune_report* report = nullptr;
   require_ok(flexgemm_conv3d_tune(problem.conv.get(), problem.map.get(), &request, nullptr, &report));
-  const std::unique_ptr<flexgemm_tune_report, void (*)(flexgemm_tune_report*)> owner(
-      report, flexgemm_tune_report_destroy);
+  const Owned<flexgemm_tune_report> owner(report);
   auto summary = zeroed<flexgemm_tune_summary>();
   require_ok(flexgemm_tune_report_get_summary(report, &summary));
   CHECK(told.calls > 1);
@@ -319,6 +318,23 @@ TEST_CASE("a layer is tuned through the C interface, and its result reaches othe
   (void)without_cache.choice();  // decided before the pack is there
   require_ok(flexgemm_context_load_kernel_pack(third.get(), pack.c_str()));
   CHECK(without_cache.choice() == kernel);
+
+  auto named = zeroed<flexgemm_kernel_choice>();
+  named.algorithm = winner.algorithm;
+  named.splits = winner.splits;
+  named.groups = winner.groups;
+  named.kernel = kernel.c_str();
+  const flexgemm_kernel_choice* const choices[] = {&named};
+  request.choices = choices;
+  request.choice_count = 1;
+  flexgemm_tune_report* one = nullptr;
+  require_ok(flexgemm_conv3d_tune(problem.conv.get(), problem.map.get(), &request, nullptr, &one));
+  require_ok(flexgemm_tune_report_get_summary(one, &summary));
+  require_ok(flexgemm_tune_report_get_candidate(one, 0, &winner));
+  CHECK(summary.candidates == 1);
+  CHECK(winner.kernel == kernel);
+  flexgemm_tune_report_destroy(one);
+  request.choice_count = 0;
 
   request.cancelled = [](void*) { return 1; };
   flexgemm_tune_report* cancelled = nullptr;

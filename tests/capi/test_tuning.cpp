@@ -71,10 +71,9 @@ struct Pack {
     stream.seekp(static_cast<std::streamoff>(fs::file_size(file)) - 40);
     stream.put('\x55');
   }
-  std::string in_folder(const char* name) const { return (folder.path() / name).string(); }
   TemporaryFolder folder;
-  std::string file = in_folder("some.pack");
-  std::string cache = in_folder("cache");
+  std::string file = folder / "some.pack";
+  std::string cache = folder / "cache";
   std::vector<KernelImage> kernels;
   flexgemm_cache_options options;
 };
@@ -171,13 +170,25 @@ TEST_CASE("tuning checks its request, and says that a CPU has nothing to tune") 
       },
       {"bias", "grad_input"});
   refused([](auto& request) { request.weight_gradient_dtype = FLEXGEMM_BF16; }, {"bf16", "forward"});
+  refused([](auto& request) { request.choice_count = 1; }, {"request->choices is NULL"});
+  auto choice = zeroed<flexgemm_kernel_choice>();
+  const flexgemm_kernel_choice* const choices[] = {&choice, nullptr};
+  const auto with_choices = [&](auto& request) {
+    request.choices = choices;
+    request.choice_count = 2;
+  };
+  refused(with_choices, {"request->choices[0]->kernel is NULL"});
+  choice.kernel = "some";
+  refused(with_choices, {"request->choices[1] is NULL"});
+  choice.algorithm = 17;
+  refused(with_choices, {"algorithm is 17"});
 }
 
 TEST_CASE("a loaded pack is checked, on a CPU too") {
   const Pack pack;
   const Owned<flexgemm_context> context = open_cpu();
   require_ok(flexgemm_context_load_kernel_pack(context.get(), pack.file.c_str()));
-  const std::string absent = pack.in_folder("absent.pack");
+  const std::string absent = pack.folder / "absent.pack";
   check_failure(flexgemm_context_load_kernel_pack(context.get(), absent.c_str()), FLEXGEMM_IO,
                 {absent, "No such file"});
   fs::permissions(pack.file, fs::perms(0666));
@@ -214,7 +225,7 @@ TEST_CASE("a pack is verified, unpacked into a cache, packed again and cleared")
   CHECK(report.findings == 0);
   CHECK(report.limit_bytes > 0);
 
-  const std::string again = pack.in_folder("again.pack");
+  const std::string again = pack.folder / "again.pack";
   auto filter = zeroed<flexgemm_cache_filter>();
   require_ok(flexgemm_pack_write(again.c_str(), &pack.options, nullptr, &change, nullptr, nullptr));
   CHECK(change.kernels == kernels);
@@ -227,7 +238,7 @@ TEST_CASE("a pack is verified, unpacked into a cache, packed again and cleared")
   check_failure(flexgemm_cache_clear(&pack.options, &filter, nullptr), FLEXGEMM_INVALID_ARGUMENT,
                 {"filter->architecture_count is 1"});
 
-  const std::string merged = pack.in_folder("merged");
+  const std::string merged = pack.folder / "merged";
   auto into = zeroed<flexgemm_cache_options>();
   into.folder = merged.c_str();
   require_ok(flexgemm_cache_merge(&into, pack.cache.c_str(), &change, nullptr, nullptr));
@@ -277,7 +288,7 @@ TEST_CASE("what is wrong with a pack or a cache is FLEXGEMM_IO or a finding, and
   auto info = zeroed<flexgemm_pack_info>();
   auto change = zeroed<flexgemm_cache_change>();
   auto fresh = zeroed<flexgemm_cache_options>();
-  const std::string target = pack.in_folder("fresh");
+  const std::string target = pack.folder / "fresh";
   fresh.folder = target.c_str();
   check_failure(flexgemm_pack_verify(pack.file.c_str(), &info), FLEXGEMM_IO, {pack.file, "is damaged"});
   CHECK(info.kernels == 0);
@@ -288,7 +299,7 @@ TEST_CASE("what is wrong with a pack or a cache is FLEXGEMM_IO or a finding, and
   check_failure(flexgemm_cache_clear(&pack.options, nullptr, &change), FLEXGEMM_INVALID_ARGUMENT,
                 {"change->struct_size is 3"});
   CHECK(fs::exists(fs::path(pack.cache) / "tuning"));
-  check_failure(flexgemm_pack_write(pack.in_folder("absent/x.pack").c_str(), &fresh, nullptr, nullptr,
+  check_failure(flexgemm_pack_write((pack.folder / "absent/x.pack").c_str(), &fresh, nullptr, nullptr,
                                     nullptr, nullptr),
                 FLEXGEMM_IO, {"absent/x.pack"});
 }
@@ -301,7 +312,7 @@ TEST_CASE("a pack is compiled from descriptions of layers, without a GPU") {
   description.rows = 2000;
   const flexgemm_pass_description* const passes[] = {&description, nullptr};
   const char* const architectures[] = {"sm_80"};
-  const std::string file = pack.in_folder("net.pack");
+  const std::string file = pack.folder / "net.pack";
   const auto compile = [&](const flexgemm_pass_description* const* given, size_t count,
                            const char* const* names, const flexgemm_compile_options* options,
                            flexgemm_cache_change* change) {
@@ -403,13 +414,17 @@ TEST_CASE("numbers and layouts of tuning, cache and packs are what was published
                 offsetof(flexgemm_tune_candidate, predicted_ms) == 24 &&
                 offsetof(flexgemm_tune_candidate, error) == 48 &&
                 offsetof(flexgemm_tune_candidate, disqualified) == 56 &&
-                offsetof(flexgemm_tune_candidate, samples) == 64);
+                offsetof(flexgemm_tune_candidate, samples) == 64 &&
+                offsetof(flexgemm_tune_candidate, groups) == 68);
   static_assert(sizeof(flexgemm_tune_progress) == 48 && offsetof(flexgemm_tune_progress, seconds) == 24 &&
                 offsetof(flexgemm_tune_progress, latest) == 32 &&
                 offsetof(flexgemm_tune_progress, leader) == 40);
+  static_assert(sizeof(flexgemm_kernel_choice) == 32 && offsetof(flexgemm_kernel_choice, kernel) == 16 &&
+                offsetof(flexgemm_kernel_choice, groups) == 24);
   static_assert(
-      sizeof(flexgemm_tune_request) == 72 && offsetof(flexgemm_tune_request, op) == 8 &&
-      offsetof(flexgemm_tune_request, has_bias) == 12 && offsetof(flexgemm_tune_request, bias_dtype) == 16 &&
+      sizeof(flexgemm_tune_request) == 88 && offsetof(flexgemm_tune_request, choices) == 72 &&
+      offsetof(flexgemm_tune_request, op) == 8 && offsetof(flexgemm_tune_request, has_bias) == 12 &&
+      offsetof(flexgemm_tune_request, bias_dtype) == 16 &&
       offsetof(flexgemm_tune_request, weight_gradient_dtype) == 20 &&
       offsetof(flexgemm_tune_request, budget_ms) == 24 && offsetof(flexgemm_tune_request, jobs) == 32 &&
       offsetof(flexgemm_tune_request, most_candidates) == 36 &&

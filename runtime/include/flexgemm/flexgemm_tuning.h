@@ -63,8 +63,18 @@ typedef struct flexgemm_tune_candidate {
   double error;              ///< relative error on the sampled results; -1: was not checked
   const char* disqualified;  ///< why it cannot win, as a sentence; NULL: it can
   int32_t samples;
-  int32_t reserved;
+  int32_t groups;  ///< groups of kernel offsets, each with a row order of its own
 } flexgemm_tune_candidate;
+
+/// A way to compute a pass, by name.
+typedef struct flexgemm_kernel_choice {
+  size_t struct_size;  ///< sizeof(flexgemm_kernel_choice)
+  flexgemm_algorithm algorithm;
+  int32_t splits;      ///< as in flexgemm_tune_candidate; 0: 1
+  const char* kernel;  ///< as in flexgemm_tune_candidate
+  int32_t groups;      ///< as in flexgemm_tune_candidate; 0: 1
+  int32_t reserved;    ///< 0
+} flexgemm_kernel_choice;
 
 /// Where tuning stands.
 typedef struct flexgemm_tune_progress {
@@ -97,6 +107,10 @@ typedef struct flexgemm_tune_request {
   void (*progress)(void* user_data, const flexgemm_tune_progress* progress);
   int32_t (*cancelled)(void* user_data);
   void* user_data;  ///< handed to both
+  /// What to try instead of the library's candidates, as reports and the log name them; may be NULL if the
+  /// count is 0. One that does not serve the pass gives FLEXGEMM_INVALID_ARGUMENT.
+  const flexgemm_kernel_choice* const* choices;
+  size_t choice_count;
 } flexgemm_tune_request;
 
 /// What tuning found. A handle.
