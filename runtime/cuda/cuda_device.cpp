@@ -12,23 +12,11 @@ namespace flexgemm::detail {
 namespace {
 
 constexpr std::size_t pinned_block_bytes = 256;
-/// Turing: the oldest architecture that the map kernels and codegen are built for.
-constexpr int least_compute_capability = 75;
 
 int attribute(CUdevice device, CUdevice_attribute which) {
   int value = 0;
   FLEXGEMM_DRIVER(cuDeviceGetAttribute, &value, which, device);
   return value;
-}
-
-DeviceProperties read_properties(CUdevice device) {
-  std::array<char, 256> name{};
-  FLEXGEMM_DRIVER(cuDeviceGetName, name.data(), static_cast<int>(name.size()), device);
-  return {.name = name.data(),
-          .major = attribute(device, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR),
-          .minor = attribute(device, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR),
-          .multiprocessors = attribute(device, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT),
-          .memory_pools = attribute(device, CU_DEVICE_ATTRIBUTE_MEMORY_POOLS_SUPPORTED) != 0};
 }
 
 /// Most callers have the context current already; asking is ten times cheaper than pushing and popping.
@@ -38,6 +26,24 @@ bool is_current(CUcontext context) noexcept {
 }
 
 }  // namespace
+
+DeviceProperties properties_of(CUdevice device) {
+  std::array<char, 256> name{};
+  FLEXGEMM_DRIVER(cuDeviceGetName, name.data(), static_cast<int>(name.size()), device);
+  return {.name = name.data(),
+          .major = attribute(device, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR),
+          .minor = attribute(device, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR),
+          .multiprocessors = attribute(device, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT),
+          .memory_pools = attribute(device, CU_DEVICE_ATTRIBUTE_MEMORY_POOLS_SUPPORTED) != 0};
+}
+
+codegen::Architecture architecture_of(const DeviceProperties& properties) {
+  codegen::Architecture architecture;
+  architecture.major = properties.major;
+  architecture.minor = properties.minor;
+  architecture.suffix = properties.major >= 9 ? 'a' : '\0';
+  return architecture;
+}
 
 CudaDevice::CudaDevice(int ordinal, const ContextOptions& options) : ordinal_(ordinal) {
   if (!driver_problem().empty()) {
@@ -51,7 +57,7 @@ CudaDevice::CudaDevice(int ordinal, const ContextOptions& options) : ordinal_(or
          ordinal, count, count == 1 ? "" : "s");
   }
   FLEXGEMM_DRIVER(cuDeviceGet, &device_, ordinal);
-  properties_ = read_properties(device_);
+  properties_ = properties_of(device_);
   if (properties_.major * 10 + properties_.minor < least_compute_capability) {
     fail(ErrorCode::unsupported,
          "cuda:{} is {} with compute capability {}.{}; this library needs 7.5 (Turing) or newer: use the "

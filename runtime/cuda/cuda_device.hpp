@@ -10,6 +10,7 @@
 
 #include <flexgemm/context.hpp>
 
+#include "codegen/kernel_spec.hpp"
 #include "core/device_memory.hpp"
 
 namespace flexgemm::detail {
@@ -22,6 +23,15 @@ struct DeviceProperties {
   int multiprocessors = 0;
   bool memory_pools = false;
 };
+
+/// Turing: the oldest architecture that the map kernels and codegen are built for.
+inline constexpr int least_compute_capability = 75;
+
+/// Throws Error{driver}.
+DeviceProperties properties_of(CUdevice device);
+
+/// Architecture that kernels are generated for: from Hopper on with the instructions of exactly this one.
+codegen::Architecture architecture_of(const DeviceProperties& properties);
 
 /// An open GPU: its primary context, retained for the life of the object, or a context of the caller's; and
 /// its memory. Shared by the backend and by the maps made from it. Thread-safe.

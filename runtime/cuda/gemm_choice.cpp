@@ -9,15 +9,6 @@ namespace flexgemm::detail {
 
 namespace {
 
-/// Architecture that kernels are generated for: from Hopper on with the instructions of exactly this one.
-codegen::Architecture architecture_of(const DeviceProperties& properties) {
-  codegen::Architecture architecture;
-  architecture.major = properties.major;
-  architecture.minor = properties.minor;
-  architecture.suffix = properties.major >= 9 ? 'a' : '\0';
-  return architecture;
-}
-
 /// Largest power of two, at most 16, that divides the address.
 int alignment_of(const void* pointer) {
   const auto address = reinterpret_cast<std::uintptr_t>(pointer);

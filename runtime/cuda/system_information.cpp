@@ -1,9 +1,9 @@
-#include <array>
 
 #include <flexgemm/system.hpp>
 
 #include "codegen/kernel_spec.hpp"
 #include "core/fail.hpp"
+#include "cuda/cuda_device.hpp"
 #include "cuda/driver.hpp"
 #include "cuda/nvrtc.hpp"
 #include "tuner/compile_pool.hpp"
@@ -14,31 +14,20 @@ using namespace detail;
 
 namespace {
 
-/// Turing, as for CudaDevice.
-constexpr int least_compute_capability = 75;
-
-int attribute(CUdevice device, CUdevice_attribute which) {
-  int value = 0;
-  FLEXGEMM_DRIVER(cuDeviceGetAttribute, &value, which, device);
-  return value;
-}
-
 GpuInformation look_at(int ordinal) {
   GpuInformation gpu;
   gpu.ordinal = ordinal;
   try {
     CUdevice device = 0;
     FLEXGEMM_DRIVER(cuDeviceGet, &device, ordinal);
-    std::array<char, 256> name{};
-    FLEXGEMM_DRIVER(cuDeviceGetName, name.data(), static_cast<int>(name.size()), device);
-    gpu.name = name.data();
-    gpu.multiprocessors = attribute(device, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT);
-    const int major = attribute(device, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR);
-    const int minor = attribute(device, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR);
-    gpu.architecture = codegen::to_string(codegen::Architecture{major, minor, major >= 9 ? 'a' : '\0'});
-    if (major * 10 + minor < least_compute_capability) {
-      gpu.problem = fmt::format(
-          "its compute capability {}.{} is below 7.5 (Turing), the least that is supported", major, minor);
+    const DeviceProperties properties = properties_of(device);
+    gpu.name = properties.name;
+    gpu.multiprocessors = properties.multiprocessors;
+    gpu.architecture = codegen::to_string(architecture_of(properties));
+    if (properties.major * 10 + properties.minor < least_compute_capability) {
+      gpu.problem =
+          fmt::format("its compute capability {}.{} is below 7.5 (Turing), the least that is supported",
+                      properties.major, properties.minor);
     }
   } catch (const Error& error) {
     gpu.problem = error.what();

@@ -12,6 +12,12 @@
 
 namespace flexgemm::api_test {
 
+/// A context of the CPU, shared by the cases of a program.
+inline const Context& cpu() {
+  static const Context context = Context::open(Device::cpu());
+  return context;
+}
+
 /// A small layer with tensors in host memory, for the CPU device.
 struct Layer {
   explicit Layer(std::int64_t rows_ = 300, DType dtype_ = DType::f32, std::int64_t in_channels_ = 5,

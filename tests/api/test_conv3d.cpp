@@ -10,11 +10,6 @@ using namespace flexgemm::api_test;
 
 namespace {
 
-const Context& cpu() {
-  static const Context context = Context::open(Device::cpu());
-  return context;
-}
-
 /// The views of a call, to be spoiled one at a time.
 struct Call {
   explicit Call(Layer& layer_)

@@ -11,11 +11,6 @@ using op_test::HostTensor;
 
 namespace {
 
-const Context& cpu() {
-  static const Context context = Context::open(Device::cpu());
-  return context;
-}
-
 /// A layer whose epilogue reads everything.
 struct FullLayer : Layer {
   FullLayer()

@@ -11,11 +11,6 @@ using op_test::HostTensor;
 
 namespace {
 
-const Context& cpu() {
-  static const Context context = Context::open(Device::cpu());
-  return context;
-}
-
 /// A plan for everything, and a layer whose tensors fit it.
 struct Frozen : Layer {
   explicit Frozen(const PlanOptions& options = everything()) : options_(options) {

@@ -14,24 +14,13 @@ namespace flexgemm::test {
 
 namespace fs = std::filesystem;
 
-TemporaryFolder::TemporaryFolder() {
-  std::string pattern = (fs::temp_directory_path() / "flexgemm-cli-test-XXXXXX").string();
-  if (mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("mkdtemp " + pattern);
-  path_ = pattern;
-}
-
-TemporaryFolder::~TemporaryFolder() {
-  std::error_code ignored;
-  fs::remove_all(path_, ignored);
-}
-
-std::string TemporaryFolder::write(const std::string& name, const std::string& bytes) const {
+std::string ScratchFolder::write(const std::string& name, const std::string& bytes) const {
   const std::string path = *this / name;
   std::ofstream(path, std::ios::binary) << bytes;
   return path;
 }
 
-std::string TemporaryFolder::write_floats(const std::string& name, const std::vector<float>& values) const {
+std::string ScratchFolder::write_floats(const std::string& name, const std::vector<float>& values) const {
   std::string bytes(values.size() * sizeof(float), '\0');
   std::memcpy(bytes.data(), values.data(), bytes.size());
   return write(name, bytes);

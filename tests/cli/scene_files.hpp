@@ -5,25 +5,16 @@
 #include <string>
 #include <vector>
 
+#include "scene/temporary_folder.hpp"
+
 namespace flexgemm::test {
 
 /// A new empty folder that is removed with what it holds.
-class TemporaryFolder {
+class ScratchFolder : public ::TemporaryFolder {
  public:
-  TemporaryFolder();
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  ~TemporaryFolder();
-
-  const std::filesystem::path& path() const noexcept { return path_; }
-  /// Path of something within.
-  std::string operator/(const std::string& name) const { return (path_ / name).string(); }
   /// Writes a file within and returns its path.
   std::string write(const std::string& name, const std::string& bytes) const;
   std::string write_floats(const std::string& name, const std::vector<float>& values) const;
-
- private:
-  std::filesystem::path path_;
 };
 
 std::string read_file(const std::string& path);

@@ -14,7 +14,7 @@ namespace fs = std::filesystem;
 namespace {
 
 /// The scene is refused with exit code 3 and nothing is written to --out.
-void check_bad_scene(const TemporaryFolder& folder, const std::string& scene, const std::string& words) {
+void check_bad_scene(const ScratchFolder& folder, const std::string& scene, const std::string& words) {
   CAPTURE(scene);
   check_refused(flexgemm_run({scene, "--json", "--out", folder / "out"}), 3, words);
   CHECK(!fs::exists(folder / "out"));
@@ -23,7 +23,7 @@ void check_bad_scene(const TemporaryFolder& folder, const std::string& scene, co
 }  // namespace
 
 TEST_CASE("a scene that is no readable scan gets one sentence with its path and exit code 3") {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   check_bad_scene(folder, folder / "absent.npy", "absent.npy");
   check_bad_scene(folder, folder.path().string(), folder.path().string());
   fs::create_directory(folder / "folder.npy");
@@ -33,7 +33,7 @@ TEST_CASE("a scene that is no readable scan gets one sentence with its path and 
 }
 
 TEST_CASE("truncated and lying files of every format get one sentence and exit code 3") {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   const std::string whole = npy_of(4, 3, std::vector<float>(12, 1.0F));
   check_bad_scene(folder, folder.write("empty.npy", ""), "empty.npy");
   check_bad_scene(folder, folder.write("cut.npy", whole.substr(0, whole.size() - 1)), "cut.npy");
@@ -59,21 +59,21 @@ TEST_CASE("truncated and lying files of every format get one sentence and exit c
 
 TEST_CASE("a scene without permission gets exit code 3") {
   if (geteuid() == 0) SKIP("root may read everything");
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   const std::string scan = folder.write_floats("scan.bin", {1, 2, 3, 4});
   fs::permissions(scan, fs::perms::none);
   check_bad_scene(folder, scan, "Permission denied");
 }
 
 TEST_CASE("features that f16 cannot hold are refused with the value") {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   const std::string scan = folder.write_floats("far.bin", {500000, 0, 0, 1});
   check_refused(flexgemm_run({scan, "--dtype", "f16"}), 2, "500000");
   CHECK(flexgemm_run({scan, "--dtype", "bf16"}).exit_code == 0);
 }
 
 TEST_CASE("a grid with too many cells along an axis is bad usage") {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   const std::string scan = folder.write_floats("wide.bin", {-1e30F, 0, 0, 1, 1e30F, 0, 0, 1});
   check_refused(flexgemm_run({scan}), 2, "cells");
 }
@@ -90,7 +90,7 @@ TEST_CASE("memory that runs out gets one sentence and exit code 1") {
 }
 
 TEST_CASE("a kernel pack that is absent or none gets one sentence and exit code 3, on any device") {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   check_refused(flexgemm_run({"--kernel-pack", folder / "absent.pack", "sphere:8", "--device", "cpu"}), 3,
                 "absent.pack");
   const std::string text = folder.write("text.pack", "this is no pack");

@@ -26,7 +26,7 @@ std::vector<std::string> names_in(const fs::path& folder) {
 
 /// Bytes of feats.npy of a small scene with these further options.
 std::string feats_with(const std::vector<std::string>& options) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   std::vector<std::string> arguments{"sphere:32", "--device", "cpu",         "--channels",
                                      "24,16",     "--out",    folder / "out"};
   arguments.insert(arguments.end(), options.begin(), options.end());
@@ -40,7 +40,7 @@ std::string feats_with(const std::vector<std::string>& options) {
 TEST_CASE(
     "the option --out makes the folder with its parents and writes features and coordinates, and nothing "
     "else") {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   const std::string scan =
       folder.write_floats("scan.bin", {0.5, 0.5, 0.5, 1, 1.5, 0.5, 0.5, 2, 3.5, 2.5, 1.5, 3});
   const std::string out = folder / "a/b/c/";
@@ -59,12 +59,12 @@ TEST_CASE(
 
 TEST_CASE("features of every type are written as float32") {
   const NpyArray<float> exact = [] {
-    const TemporaryFolder folder;
+    const ScratchFolder folder;
     flexgemm_run({"sphere:16", "--channels", "4", "--out", folder / "out"});
     return read_npy<float>(folder / "out/feats.npy");
   }();
   for (const std::string dtype : {"f16", "bf16"}) {
-    const TemporaryFolder folder;
+    const ScratchFolder folder;
     flexgemm_run({"sphere:16", "--channels", "4", "--dtype", dtype, "--out", folder / "out"});
     const NpyArray<float> rounded = read_npy<float>(folder / "out/feats.npy");
     REQUIRE(rounded.values.size() == exact.values.size());
@@ -90,7 +90,7 @@ TEST_CASE("the same seed gives the same bytes, whatever the number of threads") 
 }
 
 TEST_CASE("a second run replaces the files of the first") {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   const std::string out = folder / "out";
   REQUIRE(flexgemm_run({"sphere:16", "--out", out}).exit_code == 0);
   REQUIRE(flexgemm_run({"sphere:8", "--channels", "3", "--out", out}).exit_code == 0);
@@ -99,7 +99,7 @@ TEST_CASE("a second run replaces the files of the first") {
 }
 
 TEST_CASE("an output folder that cannot be written gets exit code 3 before the work starts") {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   const std::string file = folder.write("file", "text");
   // A scene that does not exist would also fail with 3: the message shows that --out was looked at first.
   check_refused(flexgemm_run({"absent.npy", "--out", file}), 3, "not a folder");
@@ -113,14 +113,14 @@ TEST_CASE("an output folder that cannot be written gets exit code 3 before the w
 
 TEST_CASE("an output folder without permission gets exit code 3") {
   if (geteuid() == 0) SKIP("root may write everywhere");
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   fs::create_directory(folder / "locked");
   fs::permissions(folder / "locked", fs::perms::owner_read | fs::perms::owner_exec);
   check_refused(flexgemm_run({"sphere:8", "--out", folder / "locked"}), 3, "Permission denied");
 }
 
 TEST_CASE("a disk that fills gets exit code 3 and leaves no file and no folder") {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   // A limit of 100 KiB on the size of files; features take 240 KiB, coordinates 60.
   const std::string limited = "ulimit -f 200; exec \"$program\" sphere:32 --channels 16 --out '";
   check_refused(flexgemm_run_in_shell(limited + folder / "a/b" + "'"), 3, "feats.npy");

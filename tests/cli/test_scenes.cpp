@@ -96,7 +96,7 @@ TEST_CASE("a scene too large for the reference is verified on a sample of at lea
 TEST_CASE("points with NaN or infinite values are dropped and counted") {
   const float nan = std::numeric_limits<float>::quiet_NaN();
   const float infinity = std::numeric_limits<float>::infinity();
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   const std::string scan = folder.write_floats(
       "scan.bin", {0, 0, 0, 1, nan, 0, 0, 1, 0.5, 0.5, 0.5, 1, 0, infinity, 0, 1, 0, 0, 0, nan, 9, 9, 9, 1});
   const nlohmann::json result = flexgemm_run_json({scan, "--range", "-1,-1,-1,1,1,1", "--verify"});
@@ -109,7 +109,7 @@ TEST_CASE("points with NaN or infinite values are dropped and counted") {
 
 TEST_CASE("a scene without points, or with all points out of range, is an empty result") {
   const float nan = std::numeric_limits<float>::quiet_NaN();
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   const std::vector<std::string> scans{
       folder.write("empty.npy", npy_of(0, 4, {})), folder.write("empty.bin", ""),
       folder.write_floats("far.bin", {5, 5, 5, 0}), folder.write_floats("nan.bin", {nan, 0, 0, 0})};
@@ -133,7 +133,7 @@ TEST_CASE("a scene without points, or with all points out of range, is an empty 
 }
 
 TEST_CASE("a scene without points and without a range is an empty result, and the table says so") {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   const ProgramRun run = flexgemm_run({folder.write("empty.npy", npy_of(0, 3, {})), "--verify"});
   CHECK(run.exit_code == 0);
   CHECK(run.err == "");

@@ -97,7 +97,7 @@ TEST_CASE("a device that does not exist gets exit code 5") {
 }
 
 TEST_CASE("numbers that begin with a minus are read with and without an equals sign") {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   const std::string scan = folder.write_floats("scan.bin", {-1, -1, -1, 0, -50, 0, 0, 0});
   for (const std::vector<std::string>& range :
        {std::vector<std::string>{"--range", "-2,-2,-2,2,2,2"}, {"--range=-2,-2,-2,2,2,2"}}) {

@@ -10,7 +10,7 @@ using namespace flexgemm::test;
 using Catch::Matchers::ContainsSubstring;
 
 TEST_CASE("an absent cache is empty to list and verify, and not made by looking") {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   const std::string cache = folder / "cache";
   CHECK_THAT(flexgemm_tune({"list"}, cache).out, ContainsSubstring("tuning results   0"));
   CHECK(flexgemm_tune_json({"list"}, cache)["kernels"].empty());
@@ -20,12 +20,12 @@ TEST_CASE("an absent cache is empty to list and verify, and not made by looking"
 }
 
 TEST_CASE("show of an unknown identity names the cache and the identity, with code 3") {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   check_tune_refused(flexgemm_tune({"show", "abcdef"}, folder / "cache"), 3, "'abcdef'");
 }
 
 TEST_CASE("packs and folders that cannot be read get one sentence and code 3") {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   const std::string cache = folder / "cache";
   const std::string text = folder.write("text.pack", "this is no pack");
   check_tune_refused(flexgemm_tune({"verify", folder / "absent.pack"}, cache), 3, "absent.pack");
@@ -36,7 +36,7 @@ TEST_CASE("packs and folders that cannot be read get one sentence and code 3") {
 }
 
 TEST_CASE("doctor looks at everything, and says what to do about a folder that others may write to") {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   const std::string cache = folder / "cache";
   CHECK(flexgemm_tune_json({"doctor"}, cache)["healthy"] == true);  // not there yet, but can be made
   CHECK(flexgemm_tune({"doctor"}, folder.write("file", "") + "/cache").exit_code == 4);

@@ -41,7 +41,7 @@ TEST_CASE(
     "compile makes a pack for five architectures without a GPU; it is verified, unpacked, packed and "
     "merged") {
   require_nvrtc();
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   const std::string net = folder.write("net.json", small_net);
   const std::string pack = folder / "net.pack";
   const std::vector<std::string> compile = compile_arguments(net, pack, "sm_80,sm_86,sm_89,sm_90a,sm_120a");
@@ -94,7 +94,7 @@ TEST_CASE(
     "a pack with one wrong byte is refused by verify with code 4 and by unpack with code 3, and changes "
     "nothing") {
   require_nvrtc();
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   const std::string pack = folder / "net.pack";
   flexgemm_tune_json(compile_arguments(folder.write("net.json", small_net), pack, "sm_80"));
   const std::size_t bytes = read_file(pack).size();
@@ -114,7 +114,7 @@ TEST_CASE(
 
 TEST_CASE("an interrupted compile keeps what it finished, and the same command goes on from there") {
   require_nvrtc();
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   std::string layers;
   for (const char* channels : {"16", "24", "32", "40", "48", "56", "64"}) {
     layers +=
@@ -145,7 +145,7 @@ TEST_CASE("an interrupted compile keeps what it finished, and the same command g
 
 TEST_CASE(
     "compile does not replace a file that is no pack, and refuses a place that cannot be written first") {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   const std::string net = folder.write("net.json", small_net);
   const std::string precious = folder.write("precious.txt", "not a pack");
   check_tune_refused(flexgemm_tune(compile_arguments(net, precious, "sm_80")), 3, "precious.txt");
@@ -158,7 +158,7 @@ TEST_CASE(
 }
 
 TEST_CASE("compile lists what it would compile, for each variant of a call once") {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   const std::string net = folder.write("net.json", small_net);
   std::vector<std::string> arguments = compile_arguments(net, folder / "net.pack", "sm_90,sm_75");
   arguments.emplace_back("--list");

@@ -44,7 +44,7 @@ TEST_CASE("emit prints the source of a layer's kernel, the same as of its spec, 
 
 TEST_CASE("an emitted source stands alone: nvcc compiles it as it is printed") {
   if (std::string(FLEXGEMM_NVCC).empty()) SKIP("this build has no nvcc");
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   const nlohmann::json object = flexgemm_tune_json(issue_example);
   for (std::size_t index = 0; index < object["kernels"].size(); ++index) {
     const std::string file = folder.write("kernel.cu", object["kernels"][index]["source"].get<std::string>());
@@ -57,7 +57,7 @@ TEST_CASE("an emitted source stands alone: nvcc compiles it as it is printed") {
 }
 
 TEST_CASE("emit takes a layer from a net file, with its epilogue") {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   const std::string net = folder.write("net.json", R"({"layers": [{"op": "forward", "in_channels": 32,
     "out_channels": 64, "kernel": [3, 3, 3], "dtype": "f16", "voxels": 100000, "epilogue": "bias+relu"}]})");
   const nlohmann::json object = flexgemm_tune_json({"emit", "--net", net, "--arch", "sm_80"});
