@@ -61,6 +61,7 @@ KernelSpec with_shape(KernelSpec spec, const TileShape& shape) {
   spec.warps_m = shape.warps_m;
   spec.warps_n = shape.warps_n;
   spec.offsets = shape.offsets;
+  spec.cluster = shape.cluster;
   while (spec.kind == KernelKind::grad_weight && spec.stages > 2 &&
          shared_bytes(spec) > spec.architecture.shared_bytes_per_block())
     --spec.stages;

@@ -145,7 +145,8 @@ void append_config(std::string& source, const KernelSpec& spec) {
   if (spec.kind == KernelKind::grad_weight || spec.kind == KernelKind::reduce_gradient)
     integer("kOffsets", spec.offsets);
   if (spec.kind == KernelKind::grad_weight) integer("kColumns", gradient_columns(spec));
-  integer("kRowTile", spec.row_tile);
+  integer("kRowTile", spec.row_tile / spec.cluster);
+  if (spec.kind == KernelKind::persistent_gemm) integer("kCluster", spec.cluster);
   integer("kColumnTile", spec.column_tile);
   integer("kKTile", spec.k_tile);
   integer("kStages", spec.stages);
@@ -169,9 +170,11 @@ void append_config(std::string& source, const KernelSpec& spec) {
 }
 
 void append_entry(std::string& source, const KernelSpec& spec) {
-  source += "extern \"C\" __global__ void __launch_bounds__(" + std::to_string(block_threads(spec)) + ", " +
-            std::to_string(spec.min_blocks) + ")\n    " + entry_name +
-            "(const __grid_constant__ flexgemm::" + parameters_name(spec.kind) +
+  const std::string cluster =
+      spec.cluster == 1 ? "" : "__cluster_dims__(" + std::to_string(spec.cluster) + ", 1, 1) ";
+  source += "extern \"C\" __global__ void " + cluster + "__launch_bounds__(" +
+            std::to_string(block_threads(spec)) + ", " + std::to_string(spec.min_blocks) + ")\n    " +
+            entry_name + "(const __grid_constant__ flexgemm::" + parameters_name(spec.kind) +
             " parameters) {\n  flexgemm::" + name(spec.kind) + "<Config>(parameters);\n}\n";
 }
 

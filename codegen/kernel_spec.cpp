@@ -130,6 +130,8 @@ class FieldReader {
     return values;
   }
 
+  bool comes(std::string_view prefix) const { return rest_ && rest_->starts_with(prefix); }
+
   int number(std::string_view prefix, const char* what) { return numbers(prefix, 1, what).front(); }
 
   std::string_view next(const char* what) {
@@ -232,6 +234,7 @@ std::string to_string(const KernelSpec& spec) {
   text += ".t" + number(spec.row_tile) + "x" + number(spec.column_tile) + "x" + number(spec.k_tile);
   text += ".s" + number(spec.stages) + ".w" + number(spec.warps_m) + "x" + number(spec.warps_n) + ".b" +
           number(spec.min_blocks);
+  if (spec.cluster != 1) text += ".c" + number(spec.cluster);
   text += ".vec" + number(spec.feats_vector_bytes) + "." + number(spec.weight_vector_bytes) + "." +
           number(spec.output_vector_bytes);
   text += std::string(".") + text_of(spec.bias);
@@ -263,6 +266,7 @@ KernelSpec parse_spec(std::string_view text) {
   spec.warps_m = warps[0];
   spec.warps_n = warps[1];
   spec.min_blocks = reader.number("b", "the blocks a multiprocessor, such as b2");
+  if (reader.comes("c")) spec.cluster = reader.number("c", "the blocks of a cluster, such as c2");
   spec.feats_vector_bytes = reader.number("vec", "the bytes a load of feats, such as vec16");
   spec.weight_vector_bytes = reader.number("", "the bytes a load of weights, such as 16");
   spec.output_vector_bytes = reader.number("", "the bytes a store, such as 16");

@@ -72,12 +72,13 @@ struct KernelSpec {
   int volume = 1;        ///< V (for the dense GEMM: 1)
   int offsets = 1;       ///< grad_weight and reduce_gradient: kernel offsets a block; else 1
 
-  int row_tile = 64;     ///< output rows a block; grad_weight: output channels
+  int row_tile = 64;     ///< output rows a cluster of blocks; grad_weight: output channels
   int column_tile = 64;  ///< output channels a block; grad_weight: input channels of each of its offsets
   int k_tile = 32;       ///< reduction elements a pipeline stage; grad_weight: pairs
   int stages = 2;        ///< pipeline stages in shared memory
   int warps_m = 2;       ///< warps along the rows; row_tile / warps_m is a multiple of 16
   int warps_n = 2;       ///< warps along the channels; column_tile / warps_n is a multiple of 16 (ffma: 8)
+  int cluster = 1;       ///< blocks that share a row tile and each tile of weights: 1, or 2 (persistent_gemm)
   int min_blocks = 1;    ///< blocks a multiprocessor that __launch_bounds__ asks registers for
 
   int feats_vector_bytes = 4;   ///< bytes a load of feats: 16, 8, 4, or 2; divides Ci * size and the pointer

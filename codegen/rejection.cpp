@@ -159,6 +159,22 @@ Reason check_persistent(const KernelSpec& spec) {
   return {};
 }
 
+/// A cluster shares the rows of a tile, and each tile of weights that its blocks fetch in parts.
+Reason check_cluster(const KernelSpec& spec) {
+  if (spec.cluster == 1) return {};
+  if (spec.cluster != 2 || spec.kind != KernelKind::persistent_gemm || spec.output == OutputType::chained) {
+    return sentence("clusters are pairs of blocks of persistent_gemm without chained groups: the kernel is ",
+                    name(spec.kind), " with clusters of ", spec.cluster, ".");
+  }
+  if (spec.row_tile % 128 != 0 || spec.column_tile % 16 != 0) {
+    return sentence(
+        "each block of a pair takes a multiple of 64 rows and fetches a multiple of 8 columns: the "
+        "tile is ",
+        spec.row_tile, "x", spec.column_tile, ".");
+  }
+  return {};
+}
+
 Reason check_output(const KernelSpec& spec) {
   if (spec.output == OutputType::chained && spec.kind != KernelKind::persistent_gemm) {
     return sentence("only persistent_gemm chains groups of offsets: the kernel is ", name(spec.kind), ".");
@@ -309,10 +325,12 @@ std::optional<std::string> rejection(const KernelSpec& spec) {
     if (Reason reason = check(spec)) return reason;
   }
   if (!is_tiled(spec.kind)) return {};
+  if (Reason reason = check_cluster(spec)) return reason;
+  const KernelSpec block = block_of(spec);
   const auto check_kind = spec.kind == KernelKind::grad_weight ? check_gradient_tile : check_tile;
   for (const auto check :
        {check_capability, check_output, check_kind, check_stages, check_shared_memory, check_registers}) {
-    if (Reason reason = check(spec)) return reason;
+    if (Reason reason = check(block)) return reason;
   }
   return {};
 }

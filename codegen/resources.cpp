@@ -25,7 +25,8 @@ int pipeline_bytes(const KernelSpec& spec) noexcept {
     return spec.stages * spec.k_tile *
            (pair_line_bytes(spec, spec.row_tile) + pair_line_bytes(spec, gradient_columns(spec)));
   }
-  return spec.stages * (spec.row_tile + spec.column_tile) * spec.k_tile * storage_bytes(spec.compute);
+  return spec.stages * (spec.row_tile / spec.cluster + spec.column_tile) * spec.k_tile *
+         storage_bytes(spec.compute);
 }
 
 // templates/load/step_ring.cuh, pair_ring.cuh
@@ -80,7 +81,7 @@ int gradient_registers(const KernelSpec& spec) noexcept {
 
 // templates/kernels/persistent_gemm.cuh: what the producer warpgroup leaves to each thread of the others.
 int persistent_consumer_registers(const KernelSpec& spec) noexcept {
-  const int producer_registers = spec.row_tile > 128 ? 96 : 72;
+  const int producer_registers = spec.row_tile / spec.cluster > 128 ? 96 : 72;
   const int consumers = spec.warps_m * spec.warps_n / 4;
   const int at_launch = registers_per_multiprocessor / block_threads(spec) / 8 * 8;
   const int share = at_launch * (consumers + 1) - producer_registers;
@@ -90,11 +91,18 @@ int persistent_consumer_registers(const KernelSpec& spec) noexcept {
 // templates/kernels/persistent_gemm.cuh: stages, then for each its flags and two barriers, then the item
 // ring.
 int persistent_bytes(const KernelSpec& spec) noexcept {
-  constexpr int item_ring = 8 * 24;
+  const int item_ring = spec.cluster == 1 ? 8 * 24 : 0;
   return pipeline_bytes(spec) + spec.stages * 24 + item_ring;
 }
 
 }  // namespace
+
+KernelSpec block_of(const KernelSpec& spec) {
+  KernelSpec block = spec;
+  block.row_tile /= spec.cluster;
+  block.cluster = 1;
+  return block;
+}
 
 bool is_tiled(KernelKind kind) noexcept {
   return kind == KernelKind::implicit_gemm || kind == KernelKind::persistent_gemm ||
@@ -143,7 +151,7 @@ int resident_shared_bytes(const KernelSpec& spec) noexcept {
 
 int estimated_registers(const KernelSpec& spec) noexcept {
   if (spec.kind == KernelKind::grad_weight) return gradient_registers(spec);
-  const int warp_rows = spec.row_tile / spec.warps_m;
+  const int warp_rows = spec.row_tile / spec.cluster / spec.warps_m;
   const int warp_columns = spec.column_tile / spec.warps_n;
   const int accumulators = warp_rows * warp_columns / 32;
   int registers = accumulators;

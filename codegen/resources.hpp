@@ -9,6 +9,9 @@ inline constexpr int registers_per_thread = 255;
 /// Columns of one wgmma that templates/ptx/wgmma.cuh has.
 inline constexpr int wgmma_widths[] = {16, 32, 64, 96, 128, 192, 256};
 
+/// The spec as one block of its cluster sees it: with its own rows, and no cluster.
+KernelSpec block_of(const KernelSpec& spec);
+
 /// Threads a block.
 int block_threads(const KernelSpec& spec) noexcept;
 

@@ -56,7 +56,9 @@ struct PersistentGemmParameters {
   int tiles;                    // row tiles of all groups
   int tiles_per_group;
 };
-// grid: x = at most tiles * column_tiles blocks; each claims items (column tile fastest) until there are none
+// grid: x = at most tiles * column_tiles blocks; each claims items (column tile fastest) until there are
+// none. Clusters of kCluster blocks share items, whose tiles have kCluster * kRowTile rows, and take them in
+// turns; the box of `weight` then has column_tile / kCluster rows.
 
 /// gather_rows: gathered[r, v, ci] = feats[indices[first_row + r, v], ci], zero where the index is -1.
 struct GatherRowsParameters {

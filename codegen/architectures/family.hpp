@@ -29,6 +29,7 @@ struct TileShape {
   MmaPath mma = MmaPath::ffma;
   int offsets = 1;  ///< grad_weight
   KernelKind kind = KernelKind::implicit_gemm;
+  int cluster = 1;  ///< blocks that share the row tile
 };
 
 /// How many pairs a grad_weight kernel of an architecture holds in flight.

@@ -31,6 +31,8 @@ constexpr TileShape persistent_shapes[] = {
     {128, 256, 8, 1, 1, 128, 4, MmaPath::wgmma, 1, KernelKind::persistent_gemm},
     {128, 128, 8, 1, 1, 128, 6, MmaPath::wgmma, 1, KernelKind::persistent_gemm},
     {256, 128, 8, 1, 1, 128, 4, MmaPath::wgmma, 1, KernelKind::persistent_gemm},
+    {256, 256, 8, 1, 1, 128, 4, MmaPath::wgmma, 1, KernelKind::persistent_gemm, 2},
+    {256, 128, 8, 1, 1, 128, 6, MmaPath::wgmma, 1, KernelKind::persistent_gemm, 2},
 };
 
 /// wgmma truncates floats to tf32 where mma.sync's operands are rounded: an error of up to 1e-3 a product,

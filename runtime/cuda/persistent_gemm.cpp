@@ -39,7 +39,7 @@ TensorMap weight_map(const codegen::KernelSpec& spec, const void* weight, const 
   const std::array<cuuint64_t, 3> sizes{channels, volume, static_cast<cuuint64_t>(spec.out_channels)};
   const std::array<cuuint64_t, 2> strides{channels * element, volume * channels * element};
   const std::array<cuuint32_t, 3> box{static_cast<cuuint32_t>(spec.k_tile), 1,
-                                      static_cast<cuuint32_t>(spec.column_tile)};
+                                      static_cast<cuuint32_t>(spec.column_tile / spec.cluster)};
   const std::array<cuuint32_t, 3> every{1, 1, 1};
   CUtensorMap encoded;
   // The driver takes a pointer to what may be written; kernels only read through this map.
@@ -95,7 +95,8 @@ void launch_persistent(const PassRun& run, const Kernel& kernel, const TileLayou
       .tiles_per_group = static_cast<std::int32_t>(layout.tiles_per_group)};
   const std::int64_t items = layout.tiles * kernel.shape().column_tiles;
   const std::int64_t resident = std::int64_t{run.device().properties().multiprocessors} * spec.min_blocks;
-  kernel.launch(std::min(items, resident), 1, parameters, run.stream);
+  const std::int64_t clusters = std::min(items, resident / spec.cluster);
+  kernel.launch(clusters * spec.cluster, 1, parameters, run.stream);
 }
 
 }  // namespace flexgemm::detail

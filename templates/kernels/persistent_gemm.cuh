@@ -3,11 +3,12 @@
 #include "config.cuh"
 #include "epilogue/store_fragments.cuh"
 #include "load/gather_producer.cuh"
-#include "load/work_items.cuh"
+#include "load/turn_items.cuh"
 #include "mma/wgmma_tile.cuh"
 #include "parameters.cuh"
 #include "ptx/barrier.cuh"
 #include "ptx/bulk_copy.cuh"
+#include "ptx/cluster.cuh"
 
 namespace flexgemm {
 
@@ -22,7 +23,7 @@ struct PersistentShared {
   static constexpr int kFullBegin = kFlagsBegin + Config::kStages * 8;
   static constexpr int kEmptyBegin = kFullBegin + Config::kStages * 8;
   static constexpr int kItemsBegin = kEmptyBegin + Config::kStages * 8;
-  static constexpr int kBytes = kItemsBegin + WorkItems<Config>::kBytes;
+  static constexpr int kBytes = kItemsBegin + SelectItems<Config>::type::kBytes;
   static constexpr int kSharedBytes = ceil_divide(kBytes, 128) * 128;
   static_assert(kSharedBytes == Config::kSharedBytes, "codegen and kernel disagree on shared memory");
   static_assert(kFeatsBytes % 1024 == 0 && kWeightBytes % 1024 == 0, "the swizzle repeats every 1,024 bytes");
@@ -36,7 +37,7 @@ template <class Config>
 struct PersistentGemm {
   using Accumulator = WgmmaTile<Config>;
   using Shared = PersistentShared<Config>;
-  using Items = WorkItems<Config>;
+  using Items = typename SelectItems<Config>::type;
   using Producer = GatherProducer<Config, Shared>;
   using Epilogue = StoreFragments<Config, Accumulator>;
 
@@ -59,12 +60,12 @@ struct PersistentGemm {
       prefetch_tensor_map(&parameters.weight);
       for (int stage = 0; stage < Config::kStages; ++stage) {
         barrier_init(base + Shared::kFullBegin + stage * 8, Producer::kArrivals);
-        barrier_init(base + Shared::kEmptyBegin + stage * 8, kConsumerWarps);
+        barrier_init(base + Shared::kEmptyBegin + stage * 8, kConsumerWarps * Config::kCluster);
       }
       Items::init(base + Shared::kItemsBegin);
       barrier_init_fence();
     }
-    __syncthreads();
+    sync_all();
     Items items(parameters, shared + Shared::kItemsBegin);
     if (threadIdx.x >= 32 * kConsumerWarps) {
       if constexpr (kShares) shrink_registers<kProducerRegisters>();
@@ -73,9 +74,25 @@ struct PersistentGemm {
       if constexpr (kShares) grow_registers<kConsumerRegisters>();
       consume(parameters, items, shared, base);
     }
+    if constexpr (Config::kCluster > 1) cluster_sync();  // the others may still send to this block
   }
 
  private:
+  __device__ __forceinline__ static void sync_all() {
+    if constexpr (Config::kCluster > 1) {
+      cluster_sync();
+    } else {
+      __syncthreads();
+    }
+  }
+
+  /// A stage is free for a block's producer, which also fills the weights of the others, once the consumers
+  /// of all blocks of the cluster have arrived.
+  __device__ __forceinline__ static void release_stage(unsigned empty) {
+    barrier_arrive(empty);
+    if constexpr (Config::kCluster > 1) barrier_arrive_in(empty, cluster_rank() ^ 1);
+  }
+
   /// Position in the ring of stages; the parity tells one round from the next.
   struct Stage {
     int index = 0;
@@ -114,7 +131,7 @@ struct PersistentGemm {
     const int k_tiles = item.steps(parameters) * kTilesPerStep;
     unsigned unreleased = 0;  // empty barrier of the stage that products under way still read, or 0
     const auto release = [&] {
-      if (elected && unreleased != 0) barrier_arrive(unreleased);
+      if (elected && unreleased != 0) release_stage(unreleased);
       unreleased = 0;
     };
     for (int k = 0; k < k_tiles; ++k) {
@@ -127,7 +144,7 @@ struct PersistentGemm {
       } else {
         accumulator.finish();
         release();
-        if (elected) barrier_arrive(base + Shared::kEmptyBegin + stage.index * 8);
+        if (elected) release_stage(base + Shared::kEmptyBegin + stage.index * 8);
         stage.advance();
         continue;
       }
@@ -151,9 +168,7 @@ struct PersistentGemm {
                                                     const PersistentGemmParameters& parameters,
                                                     const WorkItem& item, int warp_row, int first_channel) {
     FragmentTarget target{
-        parameters,      parameters.output,
-        parameters.sums, parameters.order + static_cast<long long>(item.tile) * Config::kRowTile,
-        false,           true};
+        parameters, parameters.output, parameters.sums, parameters.order + first_slot(item), false, true};
     if constexpr (Config::kPartialOutput) {
       target.output = static_cast<float*>(parameters.output) +
                       item.group(parameters) * parameters.rows * Config::kOutChannels;
@@ -163,6 +178,12 @@ struct PersistentGemm {
     } else {
       store_chained(accumulator, parameters, item, target, warp_row, first_channel);
     }
+  }
+
+  /// First of this block's slots in the order.
+  __device__ __forceinline__ static long long first_slot(const WorkItem& item) {
+    const long long tile = static_cast<long long>(item.tile) * (Config::kRowTile * Config::kCluster);
+    return Config::kCluster == 1 ? tile : tile + cluster_rank() * Config::kRowTile;
   }
 
   /// Groups add up in their order: a group's tiles wait until the group before has stored all of its tiles in

@@ -2,10 +2,11 @@
 
 #include "config.cuh"
 #include "load/swizzle.cuh"
-#include "load/work_items.cuh"
+#include "load/turn_items.cuh"
 #include "parameters.cuh"
 #include "ptx/barrier.cuh"
 #include "ptx/bulk_copy.cuh"
+#include "ptx/cluster.cuh"
 #include "ptx/copy.cuh"
 #include "ptx/wgmma.cuh"
 
@@ -19,7 +20,7 @@ namespace flexgemm {
 template <class Config, class Shared>
 struct GatherProducer {
   using Storage = typename Config::Storage;
-  using Items = WorkItems<Config>;
+  using Items = typename SelectItems<Config>::type;
   static constexpr int kLag = Config::kStages - 2;
   static constexpr int kArrivals = 5;  // four warps, and the first thread for the weights
   static constexpr int kPasses = Config::kRowTile / 16;
@@ -31,6 +32,19 @@ struct GatherProducer {
   __device__ __forceinline__ static void run(const PersistentGemmParameters& parameters, Items& items,
                                              unsigned char* shared, unsigned base) {
     GatherProducer producer(parameters, shared, base);
+    if constexpr (!Items::kClaimed) {
+      WorkItem item;
+      while (items.next(item)) producer.gather_tile(item);
+      producer.drain();
+      return;
+    } else {
+      run_claimed(parameters, items, producer);
+    }
+  }
+
+ private:
+  __device__ __forceinline__ static void run_claimed(const PersistentGemmParameters& parameters, Items& items,
+                                                     GatherProducer& producer) {
     const bool claims = producer.thread_ == 0;
     int claim_slot = 0;
     unsigned claim_parity = 1;
@@ -45,7 +59,6 @@ struct GatherProducer {
     producer.drain();
   }
 
- private:
   __device__ __forceinline__ GatherProducer(const PersistentGemmParameters& parameters, unsigned char* shared,
                                             unsigned base)
       : parameters_(parameters), shared_(shared), base_(base), thread_(threadIdx.x % 128) {}
@@ -62,7 +75,8 @@ struct GatherProducer {
   __device__ __forceinline__ void gather_tile(const WorkItem& item) {
     const long long first = item.first_step(parameters_);
     const int steps = item.steps(parameters_);
-    const int* source = parameters_.step_rows + first * Config::kRowTile + thread_ / 8;
+    constexpr int kTileRows = Config::kRowTile * Config::kCluster;  // of all blocks that share the tile
+    const int* source = parameters_.step_rows + first * kTileRows + first_row() + thread_ / 8;
     int rows[kPasses];
     int next_rows[kPasses];
     int offset = 0;
@@ -77,7 +91,7 @@ struct GatherProducer {
 #pragma unroll
       for (int pass = 0; pass < kPasses; ++pass) rows[pass] = next_rows[pass];
       offset = next_offset;
-      source += Config::kRowTile;
+      source += kTileRows;
       load_rows(next_rows, source, step + 1 < steps);
       if (step + 1 < steps) next_offset = __ldg(parameters_.step_offset + first + step + 1);
       const unsigned flags = row_block_flags(rows);
@@ -110,11 +124,7 @@ struct GatherProducer {
                                              unsigned flags) {
     const unsigned full = base_ + Shared::kFullBegin + stage_ * 8;
     barrier_wait(base_ + Shared::kEmptyBegin + stage_ * 8, parity_);
-    if (thread_ == 0) {
-      barrier_arrive_expecting(full, Shared::kWeightBytes);
-      bulk_copy_box(base_ + Shared::kWeightBegin + stage_ * Shared::kWeightBytes, &parameters_.weight, full,
-                    k * Config::kKTile, offset, first_channel);
-    }
+    if (thread_ == 0) fetch_weights(full, k * Config::kKTile, offset, first_channel);
     if (thread_ % 32 == 0) {
       shared_[Shared::kFlagsBegin + stage_ * 8 + thread_ / 32] = static_cast<unsigned char>(flags);
     }
@@ -139,6 +149,25 @@ struct GatherProducer {
       stage_ = 0;
       parity_ ^= 1;
     }
+  }
+
+  /// Of a cluster each block fetches its part of the columns for all; the barrier waits for all parts.
+  __device__ __forceinline__ void fetch_weights(unsigned full, int channel, int offset, int first_channel) {
+    const unsigned target = base_ + Shared::kWeightBegin + stage_ * Shared::kWeightBytes;
+    barrier_arrive_expecting(full, Shared::kWeightBytes);
+    if constexpr (Config::kCluster == 1) {
+      bulk_copy_box(target, &parameters_.weight, full, channel, offset, first_channel);
+    } else {
+      constexpr int kPart = Config::kColumnTile / Config::kCluster;
+      const int part = static_cast<int>(cluster_rank());
+      bulk_copy_box_to((1 << Config::kCluster) - 1, target + part * (Shared::kWeightBytes / Config::kCluster),
+                       &parameters_.weight, full, channel, offset, first_channel + part * kPart);
+    }
+  }
+
+  /// First of this block's rows in the tile that its cluster shares.
+  __device__ __forceinline__ static int first_row() {
+    return Config::kCluster == 1 ? 0 : static_cast<int>(cluster_rank()) * Config::kRowTile;
   }
 
   __device__ __forceinline__ void arrive() {

@@ -31,6 +31,7 @@ struct WorkItem {
 /// item ahead and tells every warp through a ring in shared memory.
 template <class Config>
 struct WorkItems {
+  static constexpr bool kClaimed = true;
   static constexpr int kColumnTiles = ceil_divide(Config::kOutChannels, Config::kColumnTile);
   // The producer hands over a stage only after filling kLag more (gather_producer.cuh), which may belong to
   // as many items: the ring holds at least these.

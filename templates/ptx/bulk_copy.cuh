@@ -15,6 +15,17 @@ __device__ __forceinline__ void bulk_copy_box(unsigned target, const void* map, 
       : "memory");
 }
 
+/// The same to the same place of every block of the cluster whose bit is set; each block's barrier at the
+/// place of `barrier` completes the bytes.
+__device__ __forceinline__ void bulk_copy_box_to(unsigned short blocks, unsigned target, const void* map,
+                                                 unsigned barrier, int x, int y, int z) {
+  asm volatile(
+      "cp.async.bulk.tensor.3d.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster [%0], "
+      "[%1, {%3, %4, %5}], [%2], %6;" ::"r"(target),
+      "l"(map), "r"(barrier), "r"(x), "r"(y), "r"(z), "h"(blocks)
+      : "memory");
+}
+
 /// Fetches the map itself ahead of its first use.
 __device__ __forceinline__ void prefetch_tensor_map(const void* map) {
   asm volatile("prefetch.tensormap [%0];" ::"l"(map) : "memory");

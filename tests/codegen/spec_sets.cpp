@@ -34,7 +34,8 @@ int columns_of(const KernelSpec& spec) {
 std::string shape_of(const KernelSpec& spec) {
   return std::string(name(spec.kind)) + "." + register_class(spec) + "." + name(spec.mma) + ".t" +
          number(spec.row_tile) + "x" + number(columns_of(spec)) + "x" + number(spec.k_tile) + ".s" +
-         number(spec.stages) + ".w" + number(spec.warps_m) + "x" + number(spec.warps_n);
+         number(spec.stages) + ".c" + number(spec.cluster) + ".w" + number(spec.warps_m) + "x" +
+         number(spec.warps_n);
 }
 
 /// How the flattened reduction is walked: one step a K tile, several, or K tiles that straddle steps.
@@ -229,7 +230,8 @@ SpecSet candidate_specs(const codegen::Architecture& architecture) {
       for (const std::string& item : coverage_of(spec, defaults, tightest))
         adds |= covered.insert(item).second;
       if (adds) set.specs.push_back(spec);
-      if (adds && spec.kind == KernelKind::persistent_gemm && spec.output == OutputType::storage) {
+      if (adds && spec.kind == KernelKind::persistent_gemm && spec.cluster == 1 &&
+          spec.output == OutputType::storage) {
         set.specs.push_back(spec);
         set.specs.back().output = OutputType::chained;
       }

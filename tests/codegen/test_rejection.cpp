@@ -160,6 +160,37 @@ TEST_CASE("persistent_gemm takes wide wgmma tiles with whole vectors, and alone 
   refused(changed, "no wgmma");
 }
 
+TEST_CASE("clusters are pairs of persistent_gemm's blocks, each with whole row blocks of its own") {
+  const KernelSpec pair = parse_spec(
+      "persistent_gemm.f16.wgmma.ci256.co256.v27.t256x256x64.s4.w8x1.b1.c2.vec16.16.16.bias0.storage.sm_90a");
+  const KernelSpec block = parse_spec(
+      "persistent_gemm.f16.wgmma.ci256.co256.v27.t128x256x64.s4.w8x1.b1.vec16.16.16.bias0.storage.sm_90a");
+  CHECK_FALSE(rejection(pair));
+  CHECK(launch_shape(pair).shared_bytes < launch_shape(block).shared_bytes);  // no ring of claimed items
+  const auto refused = [](const KernelSpec& spec, const char* reason) {
+    const auto given = rejection(spec);
+    REQUIRE(given.has_value());
+    CHECK_THAT(*given, ContainsSubstring(reason));
+  };
+  KernelSpec changed = pair;
+  changed.cluster = 3;
+  refused(changed, "clusters of 3");
+  changed = pair;
+  changed.cluster = 0;
+  refused(changed, "clusters of 0");
+  changed = pair;
+  changed.output = OutputType::chained;
+  refused(changed, "without chained groups");
+  changed = pair;
+  changed.kind = KernelKind::implicit_gemm;
+  refused(changed, "pairs of blocks of persistent_gemm");
+  changed = pair;
+  changed.row_tile = 192;
+  refused(changed, "multiple of 64 rows");
+  changed.row_tile = 128;
+  refused(changed, "multiple of 16 rows for each of its 8 warps: it is 64");
+}
+
 TEST_CASE("groups of offsets are chained for wide layers of few rows alone") {
   const auto groups = [](int channels, std::int64_t rows, int volume) {
     const GemmProblem problem{.architecture = {9, 0, 'a'},

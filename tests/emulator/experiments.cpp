@@ -192,7 +192,7 @@ TileLayout grouped_layout(const Map& map, int row_tile, int groups, std::uint64_
 
 Verdict examine_persistent_gemm(const KernelSpec& spec, const Workshop& workshop, int rounds,
                                 std::uint64_t seed) {
-  constexpr int resident_blocks = 3;
+  const int resident_blocks = spec.cluster == 1 ? 3 : 2 * spec.cluster;
   const std::int64_t rows = spec.row_tile * 5 + 37;
   const int groups = spec.output == OutputType::storage ? 1 : std::min(3, spec.volume);
   const Map map = make_map(rows, spec.volume, seed);
@@ -214,7 +214,7 @@ Verdict examine_persistent_gemm(const KernelSpec& spec, const Workshop& workshop
                           .stride_y = std::int64_t{spec.in_channels} * element,
                           .stride_z = k * element,
                           .size = {spec.in_channels, spec.volume, spec.out_channels},
-                          .box = {spec.k_tile, 1, spec.column_tile},
+                          .box = {spec.k_tile, 1, spec.column_tile / spec.cluster},
                           .element_bytes = element};
   detail::PersistentGemmParameters parameters{
       .weight = {},
@@ -234,7 +234,8 @@ Verdict examine_persistent_gemm(const KernelSpec& spec, const Workshop& workshop
   std::memcpy(&parameters.weight, &weight_map, sizeof(weight_map));
   finish.bind(spec, parameters);
   Experiment experiment{
-      .launch = {.grid = {resident_blocks, 1, 1},
+      .launch = {.grid = {static_cast<unsigned>(resident_blocks), 1, 1},
+                 .cluster = spec.cluster,
                  .threads = shape.threads,
                  .shared_bytes = shape.shared_bytes,
                  .parameters = &parameters},

@@ -24,7 +24,8 @@ Machine::Machine(const Program& program, const Launch& launch, std::uint64_t see
     : launch_(launch), random_(seed) {
   for (const Program::Instance& instance : program.instances()) residents_.push_back({&instance, nullptr});
   for (unsigned y = 0; y < launch.grid.y; ++y) {
-    for (unsigned x = 0; x < launch.grid.x; ++x) waiting_blocks_.push_back({x, y, 0});
+    for (unsigned x = 0; x < launch.grid.x; x += static_cast<unsigned>(launch.cluster))
+      waiting_blocks_.push_back({x, y, 0});
   }
   std::shuffle(waiting_blocks_.begin(), waiting_blocks_.end(), random_);
 }
@@ -98,11 +99,26 @@ std::unique_ptr<Block> Machine::start_block(const Program::Instance& instance, I
 }
 
 void Machine::start_blocks() {
-  for (Resident& resident : residents_) {
-    if (resident.block != nullptr || waiting_blocks_.empty()) continue;
-    resident.block = start_block(*resident.instance, waiting_blocks_.back());
+  const auto size = static_cast<std::size_t>(launch_.cluster);
+  for (std::size_t first = 0; first + size <= residents_.size(); first += size) {
+    if (residents_[first].block != nullptr || waiting_blocks_.empty()) continue;
+    std::vector<Block*> cluster;
+    for (std::size_t rank = 0; rank < size; ++rank) {
+      Resident& resident = residents_[first + rank];
+      Index index = waiting_blocks_.back();
+      index.x += static_cast<unsigned>(rank);
+      resident.block = start_block(*resident.instance, index);
+      resident.block->rank = static_cast<unsigned>(rank);
+      cluster.push_back(resident.block.get());
+    }
+    for (Block* block : cluster) block->cluster = cluster;
     waiting_blocks_.pop_back();
   }
+}
+
+bool Machine::is_over(const Block& block) {
+  return std::all_of(block.threads.begin(), block.threads.end(),
+                     [](const auto& thread) { return thread->state == ThreadState::done; });
 }
 
 void Machine::retire(std::unique_ptr<Block>& block) {
@@ -184,11 +200,13 @@ void Machine::run() {
     resume(*warp);
     if (failure_) throw MachineError(*failure_);
     for (Resident& resident : residents_) {
-      if (resident.block == nullptr) continue;
-      const auto& threads = resident.block->threads;
-      if (std::all_of(threads.begin(), threads.end(),
-                      [](const auto& thread) { return thread->state == ThreadState::done; }))
-        retire(resident.block);
+      if (resident.block == nullptr || resident.block->rank != 0) continue;
+      const std::vector<Block*> cluster = resident.block->cluster;
+      if (!std::all_of(cluster.begin(), cluster.end(), [](const Block* block) { return is_over(*block); }))
+        continue;
+      for (Resident& each : residents_) {
+        if (std::find(cluster.begin(), cluster.end(), each.block.get()) != cluster.end()) retire(each.block);
+      }
     }
     if (failure_) throw MachineError(*failure_);
   }
@@ -227,6 +245,14 @@ void block_barrier() {
 
 void named_barrier(int id, int threads) {
   machine->meet(machine->block().named[id], threads, "bar.sync", [] {});
+}
+
+unsigned cluster_rank() { return machine->block().rank; }
+
+void cluster_barrier() {
+  Block& first = *machine->block().cluster.front();
+  const std::size_t threads = first.threads.size() * first.cluster.size();
+  machine->meet(first.cluster_barrier, static_cast<int>(threads), "barrier.cluster", [] {});
 }
 
 void warp_barrier() {

@@ -54,6 +54,7 @@ class Program {
 
 struct Launch {
   Index grid{1, 1, 1};
+  int cluster = 1;  ///< blocks along x that run together and reach each other's shared memory
   int threads = 32;
   int shared_bytes = 0;
   const void* parameters = nullptr;

@@ -16,6 +16,9 @@ constexpr const char* transpose_spec =
 constexpr const char* persistent_spec =
     "persistent_gemm.f16.wgmma.ci64.co128.v27.t128x128x64.s4.w8x1.b1.vec16.16.16.bias0.storage.sm_90a";
 
+constexpr const char* cluster_spec =
+    "persistent_gemm.f16.wgmma.ci64.co128.v27.t256x128x64.s4.w8x1.b1.c2.vec16.16.16.bias0.storage.sm_90a";
+
 }  // namespace
 
 const std::vector<Mistake>& planted_mistakes() {
@@ -55,13 +58,21 @@ const std::vector<Mistake>& planted_mistakes() {
        "read(weight, tile, v, first_out, first_in);\n      if (threadIdx.x < 128) __syncthreads();", ""},
       {"one warp releases stages that the others of its warpgroup still need", persistent_spec,
        "kernels/persistent_gemm.cuh",
-       "if (elected) barrier_arrive(base + Shared::kEmptyBegin + stage.index * 8);",
+       "if (elected) release_stage(base + Shared::kEmptyBegin + stage.index * 8);",
        "if (threadIdx.x % 128 == 0) for (int i = 0; i < 4; ++i) barrier_arrive(base + Shared::kEmptyBegin + "
        "stage.index * 8);",
        ""},
       {"a stage is released while wgmma still reads it", persistent_spec, "kernels/persistent_gemm.cuh",
        "unreleased = base + Shared::kEmptyBegin + stage.index * 8;",
        "unreleased = base + Shared::kEmptyBegin + stage.index * 8;\n      release();", ""},
+      {"a block of a cluster does not wait for the others' consumers", cluster_spec,
+       "kernels/persistent_gemm.cuh",
+       "barrier_init(base + Shared::kEmptyBegin + stage * 8, kConsumerWarps * Config::kCluster);",
+       "barrier_init(base + Shared::kEmptyBegin + stage * 8, kConsumerWarps);", ""},
+      {"a block of a cluster ends while the other still sends to it", cluster_spec,
+       "kernels/persistent_gemm.cuh",
+       "if constexpr (Config::kCluster > 1) cluster_sync();  // the others may still send to this block", "",
+       "ended"},
   };
   return mistakes;
 }

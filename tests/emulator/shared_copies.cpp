@@ -30,8 +30,8 @@ void land(Thread& thread, const std::vector<Copy>& copies) {
   }
 }
 
-PhaseBarrier& barrier_at(unsigned address) {
-  auto& barriers = machine->block().barriers;
+PhaseBarrier& barrier_at(Block& block, unsigned address) {
+  auto& barriers = block.barriers;
   const auto found = barriers.find(address);
   if (found == barriers.end())
     machine->fail("the barrier at byte " + std::to_string(address) + " was never initialized");
@@ -44,6 +44,17 @@ void complete_phase_if_due(PhaseBarrier& barrier) {
   barrier.pending = barrier.arrivals;
   for (Thread* thread : barrier.waiting) thread->state = ThreadState::ready;
   barrier.waiting.clear();
+}
+
+void arrive(Block& block, unsigned barrier, int expected_bytes) {
+  PhaseBarrier& at = barrier_at(block, barrier);
+  at.bytes += expected_bytes;
+  if (--at.pending < 0)
+    machine->fail("more than " + std::to_string(at.arrivals) +
+                  " arrivals in one phase of the barrier at byte " + std::to_string(barrier));
+  complete_phase_if_due(at);
+  // Those whom it wakes may go first, and far ahead, before this thread does anything else.
+  if (machine->chance(4)) machine->suspend(ThreadState::ready, "its turn");
 }
 
 }  // namespace
@@ -108,19 +119,19 @@ void barrier_init(unsigned barrier, int arrivals) {
 }
 
 void barrier_arrive(unsigned barrier, int expected_bytes) {
-  PhaseBarrier& at = barrier_at(barrier);
-  at.bytes += expected_bytes;
-  if (--at.pending < 0)
-    machine->fail("more than " + std::to_string(at.arrivals) +
-                  " arrivals in one phase of the barrier at byte " + std::to_string(barrier));
-  complete_phase_if_due(at);
-  // Those whom it wakes may go first, and far ahead, before this thread does anything else.
-  if (machine->chance(4)) machine->suspend(ThreadState::ready, "its turn");
+  arrive(machine->block(), barrier, expected_bytes);
 }
 
+void barrier_arrive_in(unsigned barrier, unsigned rank) {
+  Block& block = *machine->block().cluster.at(rank);
+  if (std::all_of(block.threads.begin(), block.threads.end(),
+                  [](const auto& thread) { return thread->state == ThreadState::done; }))
+    machine->fail("it arrives in a block of its cluster that has ended");
+  arrive(block, barrier, 0);
+}
 void barrier_wait(unsigned barrier, unsigned parity) {
   for (;;) {
-    PhaseBarrier& at = barrier_at(barrier);
+    PhaseBarrier& at = barrier_at(machine->block(), barrier);
     if ((at.phase & 1) != parity) return;
     at.waiting.push_back(&machine->current());
     machine->suspend(ThreadState::blocked, "the barrier at byte " + std::to_string(barrier) + ", parity " +
@@ -129,14 +140,22 @@ void barrier_wait(unsigned barrier, unsigned parity) {
   }
 }
 
-void copy_box(unsigned target, const void* map, unsigned barrier, int x, int y, int z) {
+void copy_box(unsigned blocks, unsigned target, const void* map, unsigned barrier, int x, int y, int z) {
   const BoxMap& box = *static_cast<const BoxMap*>(map);
   const int bytes = box.box[0] * box.box[1] * box.box[2] * box.element_bytes;
-  std::memset(machine->shared(target, bytes), 0xff, static_cast<std::size_t>(bytes));
-  machine->block().boxes.push_back({target, barrier, map, {x, y, z}});
+  Block& sender = machine->block();
+  machine->shared(target, bytes);
+  if (blocks == 0) blocks = 1u << sender.rank;
+  for (const Block* block : sender.cluster) {
+    if ((blocks >> block->rank & 1) != 0)
+      std::memset(block->instance->shared + target, 0xff, static_cast<std::size_t>(bytes));
+  }
+  sender.boxes.push_back({blocks, target, barrier, map, {x, y, z}});
 }
 
-void Machine::deliver(Block& block, const BoxCopy& copy) {
+namespace {
+
+void deliver_to(Block& block, const BoxCopy& copy) {
   const BoxMap& map = *static_cast<const BoxMap*>(copy.map);
   const int row_bytes = map.box[0] * map.element_bytes;
   for (int z = 0; z < map.box[2]; ++z) {
@@ -162,6 +181,14 @@ void Machine::deliver(Block& block, const BoxCopy& copy) {
   PhaseBarrier& barrier = block.barriers.at(copy.barrier);
   barrier.bytes -= static_cast<long long>(row_bytes) * map.box[1] * map.box[2];
   complete_phase_if_due(barrier);
+}
+
+}  // namespace
+
+void Machine::deliver(Block& sender, const BoxCopy& copy) {
+  for (Block* block : sender.cluster) {
+    if ((copy.blocks >> block->rank & 1) != 0) deliver_to(*block, copy);
+  }
 }
 
 }  // namespace flexgemm::emulator

@@ -31,7 +31,8 @@ std::vector<std::string> features(const KernelSpec& spec) {
   const std::string typed = path + name(spec.compute);
   const std::string sized = path + (spec.compute == ElementType::bf16 ? "f16" : name(spec.compute));
   return {sized + "tile" + number(spec.row_tile) + "x" + number(spec.column_tile) + "x" +
-              number(spec.k_tile) + "w" + number(spec.warps_m) + "x" + number(spec.warps_n),
+              number(spec.k_tile) + "w" + number(spec.warps_m) + "x" + number(spec.warps_n) + "c" +
+              number(spec.cluster),
           sized + "vec" + number(spec.feats_vector_bytes) + number(spec.weight_vector_bytes) +
               number(spec.output_vector_bytes),
           sized + "offsets" + number(spec.offsets) + "stages" + number(spec.stages),
@@ -57,7 +58,7 @@ class Collection {
 void add_problem(Collection& collection, GemmProblem problem, OutputType output) {
   for (KernelSpec spec : gemm_candidates(problem, output)) {
     collection.add(spec);
-    if (spec.kind == KernelKind::persistent_gemm && output == OutputType::storage) {
+    if (spec.kind == KernelKind::persistent_gemm && spec.cluster == 1 && output == OutputType::storage) {
       spec.output = OutputType::chained;
       collection.add(spec);
     }

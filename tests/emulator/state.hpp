@@ -78,6 +78,7 @@ struct PhaseBarrier {
 };
 
 struct BoxCopy {
+  unsigned blocks;  ///< of the cluster, a bit each
   unsigned target;
   unsigned barrier;
   const void* map;
@@ -93,6 +94,9 @@ struct Warp {
 struct Block {
   const Program::Instance* instance = nullptr;
   int shared_bytes = 0;
+  unsigned rank = 0;            ///< in its cluster
+  std::vector<Block*> cluster;  ///< all of it, this one too
+  Meeting cluster_barrier;      ///< of the first block, for all
   std::vector<std::unique_ptr<Thread>> threads;
   std::vector<Warp> warps;
   std::vector<Warpgroup> warpgroups;
@@ -147,6 +151,7 @@ class Machine {
   void resume(Warp& warp);
   Warp* pick();
   bool deliver_a_box();
+  static bool is_over(const Block& block);
   void retire(std::unique_ptr<Block>& block);
   std::string deadlock_report() const;
 

@@ -15,6 +15,7 @@
 #define __forceinline__ inline
 #define __grid_constant__
 #define __launch_bounds__(...)
+#define __cluster_dims__(...)
 #define __align__(bytes) __attribute__((aligned(bytes)))
 #define threadIdx (flexgemm::emulator::current_view->thread)
 #define blockIdx (flexgemm::emulator::current_view->block)

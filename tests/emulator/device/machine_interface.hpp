@@ -36,7 +36,13 @@ void copy_async(unsigned target, const void* source, int bytes, bool valid);
 void copy_commit();
 void copy_wait(int pending);
 void fence_async_proxy();
-void copy_box(unsigned target, const void* map, unsigned barrier, int x, int y, int z);
+/// `blocks`: a bit for each block of the cluster that the box goes to; 0: the calling one alone.
+void copy_box(unsigned blocks, unsigned target, const void* map, unsigned barrier, int x, int y, int z);
+
+// Clusters.
+unsigned cluster_rank();
+void cluster_barrier();
+void barrier_arrive_in(unsigned barrier, unsigned rank);
 
 // Barriers in shared memory.
 void barrier_init(unsigned barrier, int arrivals);
