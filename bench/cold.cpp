@@ -100,10 +100,13 @@ class ColdStart {
         options_.channels,    "--dtype",      options_.dtype, "--json"};
     std::vector<double> seconds;
     std::map<std::string, std::vector<double>> stages;
+    DriverStarts driver;
     for (int run = 0; run < options_.repeat; ++run) {
       // The last empty folder, once filled, is the full one.
       if (state == CacheState::empty) folder_ = std::make_unique<TemporaryFolder>();
-      const ProcessResult process = run_process(command, environment_of(options_, state, folder_->path()));
+      const auto environment = environment_of(options_, state, folder_->path());
+      if (measures_driver()) add_driver_start(environment, driver);
+      const ProcessResult process = run_process(command, environment);
       if (process.exit_code != 0) {
         states_.push_back({{"state", title(state)}, {"failed", first_line(process.errors)}});
         return;
@@ -113,13 +116,44 @@ class ColdStart {
     }
     Json entry{{"state", title(state)}, {"seconds", summary_json(summarize(seconds))}};
     for (const auto& [stage, times] : stages) entry["stages_ms"][stage] = summarize(times).median;
+    if (!driver.seconds.empty()) {
+      const Summary alone = summarize(driver.seconds);
+      entry["driver_seconds"] = summary_json(alone);
+      for (const auto& [stage, times] : driver.stages)
+        entry["driver_stages_ms"][stage] = summarize(times).median;
+      entry["beyond_driver_seconds"] = summarize(seconds).median - alone.median;
+    }
     states_.push_back(std::move(entry));
+  }
+
+  /// Starts of the program that does no more than open the driver.
+  struct DriverStarts {
+    std::vector<double> seconds;
+    std::map<std::string, std::vector<double>> stages;
+  };
+
+  bool measures_driver() const {
+    return !options_.driver_start.empty() && !driver_failed_ && options_.device.starts_with("cuda:");
+  }
+
+  void add_driver_start(const std::map<std::string, std::string>& environment, DriverStarts& driver) {
+    const std::string ordinal = options_.device.substr(options_.device.find(':') + 1);
+    const ProcessResult process = run_process({options_.driver_start, ordinal}, environment);
+    if (process.exit_code != 0) {
+      driver_failed_ = true;
+      driver = {};
+      notes_.push_back("the driver's share is not known: " + first_line(process.errors));
+      return;
+    }
+    driver.seconds.push_back(process.seconds);
+    collect_stages(process.output, driver.stages);
   }
 
   const ColdOptions& options_;
   std::unique_ptr<TemporaryFolder> folder_ = std::make_unique<TemporaryFolder>();
   Json states_ = Json::array();
   std::vector<std::string> notes_;
+  bool driver_failed_ = false;
 };
 
 }  // namespace
@@ -132,22 +166,27 @@ std::string cold_start_text(const Json& results, bool markdown) {
       fmt::format("Process start to results: flexgemm-run {} --channels {} --dtype {} --device {}\n\n",
                   options["scene"].get<std::string>(), options["channels"].get<std::string>(),
                   options["dtype"].get<std::string>(), options["device"].get<std::string>());
-  Table table({"state", "s", "min", "map ms", "layer 1, first call ms"}, 1);
+  Table table({"state", "s", "min", "driver alone s", "cuInit ms", "context ms", "beyond driver s", "map ms",
+               "layer 1, first call ms"},
+              1);
   for (const Json& state : results["states"]) {
     const auto name = state["state"].get<std::string>();
     if (state.contains("failed")) {
-      table.add({name, "-", "-", "-", "-"});
+      table.add({name, "-", "-", "-", "-", "-", "-", "-", "-"});
       text += fmt::format("{}: not measurable: {}\n", name, state["failed"].get<std::string>());
       continue;
     }
-    const auto stage = [&](const char* key) {
-      return state.contains("stages_ms") && state["stages_ms"].contains(key)
-                 ? fmt::format("{:.1f}", state["stages_ms"][key].get<double>())
-                 : std::string("-");
+    const auto number = [](const Json& in, const char* key, int digits) {
+      return in.is_object() && in.contains(key) ? fmt::format("{:.{}f}", in[key].get<double>(), digits)
+                                                : std::string("-");
     };
-    table.add({name, fmt::format("{:.3f}", state["seconds"]["median"].get<double>()),
-               fmt::format("{:.3f}", state["seconds"]["min"].get<double>()), stage("map"),
-               stage("layer 1 first call")});
+    const auto part = [&](const char* key) { return state.contains(key) ? state[key] : Json(); };
+    const Json stages = part("stages_ms");
+    const Json driver_stages = part("driver_stages_ms");
+    table.add({name, number(state["seconds"], "median", 3), number(state["seconds"], "min", 3),
+               number(part("driver_seconds"), "median", 3), number(driver_stages, "cuInit", 1),
+               number(driver_stages, "context", 1), number(state, "beyond_driver_seconds", 3),
+               number(stages, "map", 1), number(stages, "layer 1 first call", 1)});
   }
   text += table.text(markdown);
   for (const Json& note : results["notes"]) text += fmt::format("\nNote: {}\n", note.get<std::string>());

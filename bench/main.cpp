@@ -39,6 +39,7 @@ int run_cold(ColdOptions& options, const std::string& out, bool markdown) {
   if (options.run_program.empty()) {
     throw Error(ErrorCode::io, "flexgemm-run was not found beside flexgemm-bench; name it with --run PATH");
   }
+  options.driver_start = beside_this_program("flexgemm-driver-start", "bench");
   options.hide_nvrtc = beside_this_program("flexgemm_hide_nvrtc.so", "bench");
   const nlohmann::ordered_json results = measure_cold_start(options);
   if (!out.empty()) {
