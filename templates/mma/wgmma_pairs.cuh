@@ -30,7 +30,7 @@ struct WgmmaPairs : WgmmaTile<WgmmaPairsBase<Config>> {
     for (int i = 0; i < Base::kRowBlocks; ++i) {
 #pragma unroll
       for (int k = 0; k < Config::kKTile / kPairs; ++k) {
-        WgmmaTransposed<Config::kCompute, Base::kWarpColumns>::run(
+        Wgmma<Config::kCompute, Base::kWarpColumns, true>::run(
             this->accumulators[i], a + i * (kBlockBytes / 16) + k * 128, b + k * 128);
       }
     }

@@ -15,30 +15,16 @@ __device__ __forceinline__ unsigned long long wgmma_pairs_descriptor(unsigned sh
          (static_cast<unsigned long long>(kBlockBytes / 16) << 16) | (64ull << 32) | (1ull << 62);
 }
 
-template <ComputeType kCompute, int kColumns>
-struct WgmmaTransposed;
+#define FLEXGEMM_WGMMA_MN_MAJOR_TYPES(N, A, B)                    \
+  FLEXGEMM_WGMMA(f16, "k16.f32.f16.f16", true, N, A, B, ", 1, 1") \
+  FLEXGEMM_WGMMA(bf16, "k16.f32.bf16.bf16", true, N, A, B, ", 1, 1")
 
-#define FLEXGEMM_WGMMA_TRANSPOSED(TYPE, SUFFIX, N, A, B)                                   \
-  template <>                                                                              \
-  struct WgmmaTransposed<ComputeType::TYPE, N> {                                           \
-    __device__ __forceinline__ static void run(float (&d)[N / 2], unsigned long long a,    \
-                                               unsigned long long b) {                     \
-      asm volatile("wgmma.mma_async.sync.aligned.m64n" #N SUFFIX " {" FLEXGEMM_WGMMA_D_##N \
-                   "}, %" #A ", %" #B ", 1, 1, 1, 1, 1;"                                   \
-                   : FLEXGEMM_WGMMA_R_##N                                                  \
-                   : "l"(a), "l"(b));                                                      \
-    }                                                                                      \
-  };
-#define FLEXGEMM_WGMMA_TRANSPOSED_TYPES(N, A, B)             \
-  FLEXGEMM_WGMMA_TRANSPOSED(f16, "k16.f32.f16.f16", N, A, B) \
-  FLEXGEMM_WGMMA_TRANSPOSED(bf16, "k16.f32.bf16.bf16", N, A, B)
-
-FLEXGEMM_WGMMA_TRANSPOSED_TYPES(16, 8, 9)
-FLEXGEMM_WGMMA_TRANSPOSED_TYPES(32, 16, 17)
-FLEXGEMM_WGMMA_TRANSPOSED_TYPES(64, 32, 33)
-FLEXGEMM_WGMMA_TRANSPOSED_TYPES(96, 48, 49)
-FLEXGEMM_WGMMA_TRANSPOSED_TYPES(128, 64, 65)
-FLEXGEMM_WGMMA_TRANSPOSED_TYPES(192, 96, 97)
-FLEXGEMM_WGMMA_TRANSPOSED_TYPES(256, 128, 129)
+FLEXGEMM_WGMMA_MN_MAJOR_TYPES(16, 8, 9)
+FLEXGEMM_WGMMA_MN_MAJOR_TYPES(32, 16, 17)
+FLEXGEMM_WGMMA_MN_MAJOR_TYPES(64, 32, 33)
+FLEXGEMM_WGMMA_MN_MAJOR_TYPES(96, 48, 49)
+FLEXGEMM_WGMMA_MN_MAJOR_TYPES(128, 64, 65)
+FLEXGEMM_WGMMA_MN_MAJOR_TYPES(192, 96, 97)
+FLEXGEMM_WGMMA_MN_MAJOR_TYPES(256, 128, 129)
 
 }  // namespace flexgemm

@@ -19,10 +19,10 @@ inline unsigned long long wgmma_descriptor(unsigned shared_address) {
          (1ull << 62);
 }
 
-template <ComputeType kCompute, int kColumns>
+template <ComputeType kCompute, int kColumns, bool kMnMajor = false>
 struct Wgmma {
   static void run(float (&d)[kColumns / 2], unsigned long long a, unsigned long long b) {
-    emulator::wgmma(d, kColumns, a, b, static_cast<emulator::Number>(kCompute), false);
+    emulator::wgmma(d, kColumns, a, b, static_cast<emulator::Number>(kCompute), kMnMajor);
   }
 };
 

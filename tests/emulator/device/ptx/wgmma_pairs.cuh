@@ -12,11 +12,4 @@ inline unsigned long long wgmma_pairs_descriptor(unsigned shared_address) {
          (static_cast<unsigned long long>(kBlockBytes / 16) << 16) | (64ull << 32) | (1ull << 62);
 }
 
-template <ComputeType kCompute, int kColumns>
-struct WgmmaTransposed {
-  static void run(float (&d)[kColumns / 2], unsigned long long a, unsigned long long b) {
-    emulator::wgmma(d, kColumns, a, b, static_cast<emulator::Number>(kCompute), true);
-  }
-};
-
 }  // namespace flexgemm
