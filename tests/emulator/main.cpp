@@ -14,6 +14,7 @@
 #include "emulator/experiments.hpp"
 #include "emulator/mistakes.hpp"
 #include "emulator/specs.hpp"
+#include "scene/temporary_folder.hpp"
 
 // flexgemm-emulate-test: generated kernels on a model of the GPU, against float64, without a GPU.
 
@@ -33,27 +34,6 @@ void on_bad_access(int) {
   (void)!write(STDOUT_FILENO, "\n", 1);
   _exit(1);
 }
-
-/// A folder of this process alone, removed with all it holds.
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "flexgemm-emulate-XXXXXX").string();
-    if (mkdtemp(name.data()) == nullptr)
-      throw std::runtime_error("cannot make a temporary folder like " + name);
-    path_ = name;
-  }
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 Verdict verdict_on(const KernelSpec& spec, const Workshop& workshop, int rounds, std::uint64_t seed) {
   running = to_string(spec);

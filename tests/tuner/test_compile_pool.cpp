@@ -13,9 +13,9 @@
 
 #include <flexgemm/error.hpp>
 
-#include "codegen/candidates.hpp"
 #include "codegen/emit.hpp"
 #include "cuda/nvrtc.hpp"
+#include "small_kernels.hpp"
 #include "tuner/compile_pool.hpp"
 
 using namespace flexgemm;
@@ -23,20 +23,6 @@ using namespace flexgemm::detail;
 using namespace std::chrono_literals;
 
 namespace {
-
-/// Small kernels that differ.
-std::vector<codegen::KernelSpec> small_kernels(int count) {
-  std::vector<codegen::KernelSpec> specs;
-  for (int i = 0; i < count; ++i) {
-    codegen::GemmProblem problem;
-    problem.architecture = codegen::parse_architecture("sm_80");
-    problem.compute = codegen::ElementType::f16;
-    problem.in_channels = 16 * (i + 1);
-    problem.volume = 27;
-    specs.push_back(codegen::gather_rows_spec(problem));
-  }
-  return specs;
-}
 
 std::vector<CompileOutcome> drain(CompilePool& pool) {
   std::vector<CompileOutcome> outcomes;

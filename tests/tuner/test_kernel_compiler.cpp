@@ -14,10 +14,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "codegen/candidates.hpp"
 #include "codegen/emit.hpp"
 #include "cuda/nvrtc.hpp"
 #include "scene/temporary_folder.hpp"
+#include "small_kernels.hpp"
 #include "tuner/kernel_compiler.hpp"
 
 using namespace flexgemm;
@@ -25,20 +25,6 @@ using namespace flexgemm::detail;
 using namespace std::chrono_literals;
 
 namespace {
-
-/// Small kernels that differ, the first with ci32 in its name.
-std::vector<codegen::KernelSpec> small_kernels(int count) {
-  std::vector<codegen::KernelSpec> specs;
-  for (int i = 0; i < count; ++i) {
-    codegen::GemmProblem problem;
-    problem.architecture = codegen::parse_architecture("sm_80");
-    problem.compute = codegen::ElementType::f16;
-    problem.in_channels = 32 * (i + 1);
-    problem.volume = 27;
-    specs.push_back(codegen::gather_rows_spec(problem));
-  }
-  return specs;
-}
 
 /// What this process makes of a kernel.
 bool is_compiled_here(const CompiledKernel& kernel, const codegen::KernelSpec& spec) {
@@ -107,7 +93,7 @@ __lsan_is_turned_off() {  // NOLINT(bugprone-reserved-identifier)
 TEST_CASE("kernels of a pass compile side by side, for any number of threads") {
   const Notes notes;
   KernelCompiler compiler({.jobs = 2, .worker_path = FLEXGEMM_NOTING_WORKER});
-  const auto specs = small_kernels(2);
+  const auto specs = small_kernels(2, 32);
   std::vector<std::future<bool>> noted;
   for (std::size_t thread = 0; thread < 8; ++thread) {
     noted.push_back(std::async(std::launch::async, [&, spec = specs[thread % 2]] {
@@ -122,7 +108,7 @@ TEST_CASE("kernels of a pass compile side by side, for any number of threads") {
 TEST_CASE("a kernel under way is not asked for again") {
   const Notes notes;
   KernelCompiler compiler({.jobs = 1, .worker_path = FLEXGEMM_NOTING_WORKER});
-  auto specs = small_kernels(4);
+  auto specs = small_kernels(4, 32);
   specs.erase(specs.begin());  // would wait for another worker
   compiler.request(specs);
   compiler.request(specs);
@@ -132,7 +118,7 @@ TEST_CASE("a kernel under way is not asked for again") {
 
 TEST_CASE("whatever keeps a worker from its kernel, the thread that needs it compiles it") {
   need_nvrtc();
-  const auto specs = small_kernels(2);
+  const auto specs = small_kernels(2, 32);
   for (const char* worker : {"/nowhere/flexgemm-compile-worker", "/bin/true", FLEXGEMM_CRASHING_WORKER}) {
     INFO(worker);
     KernelCompiler compiler({.jobs = 1, .worker_path = worker});
@@ -146,14 +132,14 @@ TEST_CASE("whatever keeps a worker from its kernel, the thread that needs it com
 TEST_CASE("what a worker compiles is what this process would compile") {
   need_nvrtc();
   KernelCompiler compiler({.jobs = 1, .worker_path = FLEXGEMM_WORKER});
-  const codegen::KernelSpec spec = small_kernels(1).front();
+  const codegen::KernelSpec spec = small_kernels(1, 32).front();
   CHECK(is_compiled_here(compiler.get(spec), spec));
 }
 
 TEST_CASE("workers without work are ended; what they made is kept, what they did not is compiled here") {
   need_nvrtc();
   const Notes notes;
-  const auto specs = small_kernels(3);
+  const auto specs = small_kernels(3, 32);
   KernelCompiler compiler({.jobs = 2, .worker_path = FLEXGEMM_NOTING_WORKER, .patience = 100ms});
   compiler.request(std::span(specs).first(2));
   REQUIRE(becomes_true([&] { return !compiler.serves(); }));
@@ -168,7 +154,7 @@ TEST_CASE("a process may exit, and may fork, while its kernels compile") {
     INFO(delay << " ms");
     const auto under_way = [delay] {
       auto* compiler = new KernelCompiler({.jobs = 2, .worker_path = FLEXGEMM_WORKER});  // is never destroyed
-      compiler->request(small_kernels(4));
+      compiler->request(small_kernels(4, 32));
       std::this_thread::sleep_for(std::chrono::milliseconds(delay));
       return compiler;
     };
