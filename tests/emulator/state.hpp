@@ -28,6 +28,13 @@ struct Copy {
   bool valid;
 };
 
+/// Registers that a wgmma reads until it was waited for, and what they held when it was issued.
+struct HeldRegisters {
+  int product;  ///< number of the product
+  const unsigned* registers;
+  std::array<unsigned, 4> issued;
+};
+
 enum class ThreadState : std::uint8_t { ready, spinning, blocked, done };
 
 struct Thread {
@@ -44,6 +51,7 @@ struct Thread {
   const void* operand = nullptr;   ///< of the collective instruction that it waits in
   int products_issued = 0;
   std::deque<int> product_groups;  ///< products_issued at each commit that was not waited for
+  std::deque<HeldRegisters> held_registers;
 };
 
 /// Threads that wait for each other: a barrier, or a collective instruction.
@@ -58,8 +66,10 @@ struct Product {
   int columns;
   Number type;
   bool mn_major;
+  bool registers = false;  ///< a is in registers
   int arrived = 0;
   std::array<float*, 128> d{};
+  std::array<const unsigned*, 128> a_registers{};
 };
 
 struct Warpgroup {

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstring>
 #include <string>
 #include <vector>
@@ -63,9 +64,31 @@ std::vector<float> read_operand(const Product& product, unsigned long long descr
   return values;
 }
 
+/// The operand [64, depth] that lies in registers, as floats (PTX ISA, figures of wgmma's register
+/// fragments).
+std::vector<float> read_registers(const Product& product, int depth) {
+  std::vector<float> values(static_cast<std::size_t>(64 * depth));
+  for (int thread = 0; thread < 128; ++thread) {
+    for (int i = 0; i < 4; ++i) {
+      const unsigned bits = product.a_registers[static_cast<std::size_t>(thread)][i];
+      const int row = thread / 32 * 16 + thread % 32 / 4 + i % 2 * 8;
+      const int first = (thread % 4 + i / 2 * 4) * depth / 8;  // of one tf32 or two 16-bit numbers
+      float* at = values.data() + row * depth + first;
+      if (product.type == Number::tf32) {
+        at[0] = tf32_operand(bits);
+      } else {
+        at[0] = widen(static_cast<unsigned short>(bits), product.type);
+        at[1] = widen(static_cast<unsigned short>(bits >> 16), product.type);
+      }
+    }
+  }
+  return values;
+}
+
 void compute(const Product& product) {
   const int depth = product.type == Number::tf32 ? 8 : 16;
-  const std::vector<float> a = read_operand(product, product.a, 64, depth);
+  const std::vector<float> a =
+      product.registers ? read_registers(product, depth) : read_operand(product, product.a, 64, depth);
   const std::vector<float> b = read_operand(product, product.b, product.columns, depth);
   for (int thread = 0; thread < 128; ++thread) {
     float* d = product.d[static_cast<std::size_t>(thread)];
@@ -90,21 +113,45 @@ void compute_until(Warpgroup& group, int end) {
   }
 }
 
-}  // namespace
-
-void wgmma(float* d, int columns, unsigned long long a, unsigned long long b, Number type, bool mn_major) {
+/// The calling thread's part of a product: `d` and, if a is there, `registers`.
+void issue(const Product& wanted, float* d, const unsigned* registers) {
   Thread& thread = machine->current();
   Warpgroup& group = machine->warpgroup();
   const auto index = static_cast<std::size_t>(thread.products_issued++ - group.computed);
-  if (index == group.products.size())
-    group.products.push_back({.a = a, .b = b, .columns = columns, .type = type, .mn_major = mn_major});
+  if (index == group.products.size()) group.products.push_back(wanted);
   Product& product = group.products[index];
-  if (product.a != a || product.b != b || product.columns != columns)
+  if (product.a != wanted.a || product.b != wanted.b || product.columns != wanted.columns ||
+      product.registers != wanted.registers)
     machine->fail("warps of one warpgroup multiply different tiles");
   product.d[static_cast<std::size_t>(thread.index % 128)] = d;
+  product.a_registers[static_cast<std::size_t>(thread.index % 128)] = registers;
   if (++product.arrived < 128) return;
   machine->wake(group.waiting);
   if (machine->chance(2)) compute_until(group, thread.products_issued);
+}
+
+/// Checks the registers of the thread's products before number `end`, which it has just waited for.
+void release_registers(Thread& thread, int end) {
+  while (!thread.held_registers.empty() && thread.held_registers.front().product < end) {
+    const HeldRegisters& held = thread.held_registers.front();
+    if (!std::equal(held.issued.begin(), held.issued.end(), held.registers))
+      machine->fail("registers that wgmma reads were changed before anybody waited for it");
+    thread.held_registers.pop_front();
+  }
+}
+
+}  // namespace
+
+void wgmma(float* d, int columns, unsigned long long a, unsigned long long b, Number type, bool mn_major) {
+  issue({.a = a, .b = b, .columns = columns, .type = type, .mn_major = mn_major}, d, nullptr);
+}
+
+void wgmma_registers(float* d, int columns, const unsigned* a, unsigned long long b, Number type,
+                     bool mn_major) {
+  Thread& thread = machine->current();
+  thread.held_registers.push_back(
+      {.product = thread.products_issued, .registers = a, .issued = {a[0], a[1], a[2], a[3]}});
+  issue({.a = 0, .b = b, .columns = columns, .type = type, .mn_major = mn_major, .registers = true}, d, a);
 }
 
 void wgmma_commit() {
@@ -124,6 +171,7 @@ void wgmma_wait(int pending) {
     group.waiting.push_back(&thread);
     machine->suspend(ThreadState::blocked, "wgmma that other warps have not issued");
   }
+  release_registers(thread, end);
 }
 
 }  // namespace flexgemm::emulator

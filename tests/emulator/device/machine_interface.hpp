@@ -57,6 +57,10 @@ bool any(bool value);
 
 // Collective instructions of a warpgroup: d is 64 x columns, spread over 128 threads.
 void wgmma(float* d, int columns, unsigned long long a, unsigned long long b, Number type, bool mn_major);
+/// The same with the first operand in registers, 64 rows of 32 bytes spread over the 128 threads: they must
+/// stay as they are until the product was waited for.
+void wgmma_registers(float* d, int columns, const unsigned* a, unsigned long long b, Number type,
+                     bool mn_major);
 void wgmma_commit();
 void wgmma_wait(int pending);
 
