@@ -111,6 +111,26 @@ struct GradWeightParameters {
 };
 // grid: x = row_tiles * column_tiles (column tile fastest), y = parts
 
+/// resident_grad_weight: the sums of grad_weight, always split, from the resident layout: rows in blocks of
+/// kRowTile slots that are close in space, so that the distinct input rows of a block, cut into phases of
+/// offsets where they are too many, fit in shared memory. Group g of offsets is [g * kOffsets, (g + 1) *
+/// kOffsets); its part p sums the blocks p, p + parts, ...
+struct ResidentGradWeightParameters {
+  const void* feats;              // [*, Ci]
+  const void* grad_out;           // [*, Co]
+  float* output;                  // [groups, parts, Co, kOffsets * Ci]
+  const int* order;               // [blocks * kRowTile] row of grad_out of a slot, -1: none
+  const unsigned* masks;          // [blocks * kRowTile / 16] offsets that one of 16 slots has
+  const unsigned short* locals;   // [blocks, V, kRowTile] position of the neighbor | color << 13; 0: none
+  const int* phase_begin;         // [blocks + 1] first phase of a block, which has at least one
+  const unsigned* phase_offsets;  // [phases] offsets of a phase that the block has
+  const long long* input_begin;   // [phases + 1] first input of a phase
+  const unsigned* inputs;         // row of feats | color << 29, at positions 1, 2, ... of its phase
+  int blocks;
+  int parts;  // of a group
+};
+// grid: x = groups, y = parts
+
 /// reduce_gradient: output[co, v, ci] = partials[p][co, v % kOffsets, ci] summed over the parts p of v's
 /// group, in their order.
 struct ReduceGradientParameters {
