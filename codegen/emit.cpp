@@ -87,6 +87,8 @@ const char* parameters_name(KernelKind kind) {
       return "ReducePartialsParameters";
     case KernelKind::grad_weight:
       return "GradWeightParameters";
+    case KernelKind::resident_grad_weight:
+      return "ResidentGradWeightParameters";
     case KernelKind::reduce_gradient:
       return "ReduceGradientParameters";
     case KernelKind::transpose_weights:
@@ -142,8 +144,8 @@ void append_config(std::string& source, const KernelSpec& spec) {
   integer("kInChannels", spec.in_channels);
   integer("kOutChannels", spec.out_channels);
   integer("kVolume", spec.volume);
-  if (spec.kind == KernelKind::grad_weight || spec.kind == KernelKind::reduce_gradient)
-    integer("kOffsets", spec.offsets);
+  if (has_offsets(spec.kind)) integer("kOffsets", spec.offsets);
+  if (is_resident(spec.kind)) integer("kCapacity", resident_capacity(spec));
   if (spec.kind == KernelKind::grad_weight) integer("kColumns", gradient_columns(spec));
   integer("kRowTile", spec.row_tile / spec.cluster);
   if (spec.kind == KernelKind::persistent_gemm) integer("kCluster", spec.cluster);

@@ -14,10 +14,10 @@ namespace {
 
 constexpr ElementType element_types[] = {ElementType::f32, ElementType::tf32, ElementType::f16,
                                          ElementType::bf16};
-constexpr KernelKind kernel_kinds[] = {KernelKind::implicit_gemm,    KernelKind::persistent_gemm,
-                                       KernelKind::gather_rows,      KernelKind::reduce_partials,
-                                       KernelKind::grad_weight,      KernelKind::reduce_gradient,
-                                       KernelKind::transpose_weights};
+constexpr KernelKind kernel_kinds[] = {KernelKind::implicit_gemm,   KernelKind::persistent_gemm,
+                                       KernelKind::gather_rows,     KernelKind::reduce_partials,
+                                       KernelKind::grad_weight,     KernelKind::resident_grad_weight,
+                                       KernelKind::reduce_gradient, KernelKind::transpose_weights};
 constexpr MmaPath mma_paths[] = {MmaPath::ffma, MmaPath::mma_sync, MmaPath::wgmma};
 constexpr BiasType bias_types[] = {BiasType::none, BiasType::f32, BiasType::storage};
 constexpr OutputType output_types[] = {OutputType::storage, OutputType::partial, OutputType::chained};
@@ -88,10 +88,6 @@ std::optional<std::string> unescaped(std::string_view field) {
     field.remove_prefix(3);
   }
   return epilogue;
-}
-
-bool has_offsets(KernelKind kind) noexcept {
-  return kind == KernelKind::grad_weight || kind == KernelKind::reduce_gradient;
 }
 
 /// Reads the dot-separated fields of a spec's text, one after the other.
@@ -175,6 +171,11 @@ class FieldReader {
 
 }  // namespace
 
+bool has_offsets(KernelKind kind) noexcept {
+  return kind == KernelKind::grad_weight || kind == KernelKind::resident_grad_weight ||
+         kind == KernelKind::reduce_gradient;
+}
+
 const char* name(ElementType type) noexcept {
   switch (type) {
     case ElementType::f32:
@@ -201,6 +202,8 @@ const char* name(KernelKind kind) noexcept {
       return "reduce_partials";
     case KernelKind::grad_weight:
       return "grad_weight";
+    case KernelKind::resident_grad_weight:
+      return "resident_grad_weight";
     case KernelKind::reduce_gradient:
       return "reduce_gradient";
     case KernelKind::transpose_weights:
@@ -248,7 +251,7 @@ KernelSpec parse_spec(std::string_view text) {
   KernelSpec spec;
   spec.kind = reader.one_of(kernel_kinds,
                             "implicit_gemm, persistent_gemm, gather_rows, reduce_partials, grad_weight, "
-                            "reduce_gradient or transpose_weights");
+                            "resident_grad_weight, reduce_gradient or transpose_weights");
   spec.compute = reader.one_of(element_types, "f32, tf32, f16 or bf16");
   spec.mma = reader.one_of(mma_paths, "ffma, mma_sync or wgmma");
   spec.in_channels = reader.number("ci", "the input channels, such as ci64");

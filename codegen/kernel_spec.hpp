@@ -18,7 +18,9 @@ enum class KernelKind : std::uint8_t {
   gather_rows,      ///< explicit_gemm's gather: [rows, V * Ci] from feats and the neighbor map
   reduce_partials,  ///< sums the float partials of a split reduction in split order, adds the bias, converts
   grad_weight,      ///< weight gradients: over the pairs of each offset, rows of grad_out times rows of feats
-  reduce_gradient,  ///< sums the float partials of a split grad_weight in the order of its parts, converts
+  resident_grad_weight,  ///< the same for narrow layers, from inputs that a block's rows share in shared
+                         ///< memory
+  reduce_gradient,    ///< sums the float partials of a split grad_weight in the order of its parts, converts
   transpose_weights,  ///< [Co, V, Ci] to [Ci, V, Co] for grad_input, with the offsets mirrored or not
 };
 
@@ -62,7 +64,9 @@ Architecture parse_architecture(std::string_view text);
 /// A kernel, chosen down to the last constant. Value type; equal specs emit the same source.
 /// Dimensions of implicit_gemm: M = output rows, N = Co, K = V * Ci walked as (valid offset of the tile,
 /// channel). Of grad_weight: M = Co, N = the input channels of `offsets` kernel offsets side by side, K =
-/// pairs.
+/// pairs. Of resident_grad_weight: M = the input channels of `offsets` kernel offsets one after the other, in
+/// blocks of 64 that the warpgroups deal among them, N = Co, K = the slots of a block of the resident layout,
+/// 16 a step.
 struct KernelSpec {
   KernelKind kind = KernelKind::implicit_gemm;
   ElementType compute = ElementType::f32;
@@ -70,16 +74,18 @@ struct KernelSpec {
   int in_channels = 1;   ///< Ci (for the dense GEMM of explicit_gemm: V * Ci)
   int out_channels = 1;  ///< Co
   int volume = 1;        ///< V (for the dense GEMM: 1)
-  int offsets = 1;       ///< grad_weight and reduce_gradient: kernel offsets a block; else 1
+  int offsets = 1;  ///< grad_weight, resident_grad_weight and reduce_gradient: kernel offsets a block; else 1
 
-  int row_tile = 64;     ///< output rows a cluster of blocks; grad_weight: output channels
-  int column_tile = 64;  ///< output channels a block; grad_weight: input channels of each of its offsets
-  int k_tile = 32;       ///< reduction elements a pipeline stage; grad_weight: pairs
-  int stages = 2;        ///< pipeline stages in shared memory
-  int warps_m = 2;       ///< warps along the rows; row_tile / warps_m is a multiple of 16
-  int warps_n = 2;       ///< warps along the channels; column_tile / warps_n is a multiple of 16 (ffma: 8)
-  int cluster = 1;       ///< blocks that share a row tile and each tile of weights: 1, or 2 (persistent_gemm)
-  int min_blocks = 1;    ///< blocks a multiprocessor that __launch_bounds__ asks registers for
+  int row_tile = 64;     ///< output rows a cluster of blocks; grad_weight: output channels;
+                         ///< resident_grad_weight: slots of a block of the layout
+  int column_tile = 64;  ///< output channels a block; grad_weight: input channels of each of its offsets;
+                         ///< resident_grad_weight: all output channels, up to a width of wgmma
+  int k_tile = 32;  ///< reduction elements a pipeline stage; grad_weight: pairs; resident_grad_weight: 16
+  int stages = 2;   ///< pipeline stages in shared memory; resident_grad_weight: of a layout's block, 1 or 2
+  int warps_m = 2;  ///< warps along the rows; row_tile / warps_m is a multiple of 16
+  int warps_n = 2;  ///< warps along the channels; column_tile / warps_n is a multiple of 16 (ffma: 8)
+  int cluster = 1;  ///< blocks that share a row tile and each tile of weights: 1, or 2 (persistent_gemm)
+  int min_blocks = 1;  ///< blocks a multiprocessor that __launch_bounds__ asks registers for
 
   int feats_vector_bytes = 4;   ///< bytes a load of feats: 16, 8, 4, or 2; divides Ci * size and the pointer
   int weight_vector_bytes = 4;  ///< the same for weights; grad_weight: for grad_out, Co * size
@@ -93,6 +99,9 @@ struct KernelSpec {
 
   friend auto operator<=>(const KernelSpec&, const KernelSpec&) noexcept = default;
 };
+
+/// Whether a kind takes `offsets` kernel offsets a block.
+bool has_offsets(KernelKind kind) noexcept;
 
 const char* name(ElementType type) noexcept;
 const char* name(KernelKind kind) noexcept;

@@ -58,7 +58,7 @@ Reason check_vectors(const KernelSpec& spec) {
     return check_vector("the output", spec.output_vector_bytes, output_element,
                         std::int64_t{spec.in_channels} * output_element);
   }
-  if (spec.kind == KernelKind::grad_weight) {
+  if (spec.kind == KernelKind::grad_weight || spec.kind == KernelKind::resident_grad_weight) {
     if (Reason reason = check_vector("grad_out", spec.weight_vector_bytes, element,
                                      std::int64_t{spec.out_channels} * element))
       return reason;
@@ -263,7 +263,54 @@ Reason check_gradient_tile(const KernelSpec& spec) {
   return spec.mma == MmaPath::wgmma ? check_gradient_wgmma(spec) : Reason{};
 }
 
+/// templates/kernels/resident_grad_weight.cuh
+Reason check_resident_gradient(const KernelSpec& spec) {
+  if (spec.mma != MmaPath::wgmma || storage_bytes(spec.compute) != 2) {
+    return sentence("resident_grad_weight transposes 16-bit elements for wgmma: they are ",
+                    name(spec.compute), " for ", name(spec.mma), ".");
+  }
+  if (spec.output != OutputType::partial) return "resident_grad_weight writes partial sums alone.";
+  const int in = spec.in_channels;
+  if ((in != 16 && in != 32 && in != 64 && in != 128) || spec.out_channels % 8 != 0) {
+    return sentence(
+        "resident_grad_weight takes 16, 32, 64 or 128 input channels and a multiple of 8 output channels: "
+        "there are ",
+        in, " and ", spec.out_channels, ".");
+  }
+  const bool has_width =
+      std::find(std::begin(wgmma_widths), std::end(wgmma_widths), spec.column_tile) != std::end(wgmma_widths);
+  if (!has_width || spec.column_tile < spec.out_channels || spec.column_tile > 128) {
+    return sentence("the column tile must be 16, 32, 64, 96 or 128 and hold all ", spec.out_channels,
+                    " output channels: it is ", spec.column_tile, ".");
+  }
+  constexpr int most_offsets = 32;  // bits of a mask
+  if (spec.volume > most_offsets || spec.offsets < 1 || spec.offsets > spec.volume) {
+    return sentence("a block takes 1 to all kernel offsets, of which a resident layout has at most ",
+                    most_offsets, ": it has ", spec.offsets, " of ", spec.volume, ".");
+  }
+  if (spec.row_tile < 64 || spec.row_tile > 512 || spec.row_tile % 64 != 0) {
+    return sentence("a block of a resident layout has a multiple of 64 slots, at most 512: it has ",
+                    spec.row_tile, ".");
+  }
+  if (spec.k_tile != 16 || spec.stages < 1 || spec.stages > 2 || spec.warps_n != 1 || spec.warps_m % 4 != 0) {
+    return sentence(
+        "resident_grad_weight has steps of 16 slots, 1 or 2 stages and whole warpgroups along the offsets: "
+        "there are steps of ",
+        spec.k_tile, ", ", spec.stages, " stages and ", spec.warps_m, " x ", spec.warps_n, " warps.");
+  }
+  if (spec.feats_vector_bytes != 16 || spec.weight_vector_bytes != 16) {
+    return sentence("resident_grad_weight copies 16 bytes at a time: vectors have ", spec.feats_vector_bytes,
+                    " and ", spec.weight_vector_bytes, " bytes.");
+  }
+  if (resident_capacity(spec) < spec.row_tile) {
+    return sentence("a block must hold an input row for each of its ", spec.row_tile,
+                    " slots: shared memory has room for ", resident_capacity(spec), ".");
+  }
+  return {};
+}
+
 Reason check_stages(const KernelSpec& spec) {
+  if (is_resident(spec.kind)) return {};
   if (spec.stages < 2 || spec.stages > 8) {
     return sentence("a pipeline has 2 to 8 stages: there are ", spec.stages, ".");
   }
@@ -304,14 +351,17 @@ Reason check_shared_memory(const KernelSpec& spec) {
   return {};
 }
 
+int accumulators(const KernelSpec& spec) {
+  if (is_resident(spec.kind)) return resident_sum_blocks(spec) * spec.column_tile / 2;
+  const int columns = spec.kind == KernelKind::grad_weight ? gradient_columns(spec) : spec.column_tile;
+  return spec.row_tile * columns / block_threads(spec);
+}
+
 Reason check_registers(const KernelSpec& spec) {
   const int needed = estimated_registers(spec);
   const int available = available_registers(spec, spec.min_blocks);
   if (needed > available) {
-    return sentence("a thread needs about ", needed, " registers (",
-                    spec.row_tile *
-                        (spec.kind == KernelKind::grad_weight ? gradient_columns(spec) : spec.column_tile) /
-                        block_threads(spec),
+    return sentence("a thread needs about ", needed, " registers (", accumulators(spec),
                     " of them accumulators) and has ", available, " with ", spec.min_blocks, " blocks of ",
                     block_threads(spec), " threads a multiprocessor: it would spill.");
   }
@@ -327,7 +377,9 @@ std::optional<std::string> rejection(const KernelSpec& spec) {
   if (!is_tiled(spec.kind)) return {};
   if (Reason reason = check_cluster(spec)) return reason;
   const KernelSpec block = block_of(spec);
-  const auto check_kind = spec.kind == KernelKind::grad_weight ? check_gradient_tile : check_tile;
+  const auto check_kind = spec.kind == KernelKind::resident_grad_weight ? check_resident_gradient
+                          : spec.kind == KernelKind::grad_weight        ? check_gradient_tile
+                                                                        : check_tile;
   for (const auto check :
        {check_capability, check_output, check_kind, check_stages, check_shared_memory, check_registers}) {
     if (Reason reason = check(block)) return reason;

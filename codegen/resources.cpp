@@ -88,6 +88,19 @@ int persistent_consumer_registers(const KernelSpec& spec) noexcept {
   return std::clamp(share / consumers / 8 * 8, 0, 240);
 }
 
+/// templates/kernels/resident_grad_weight.cuh: all but the rows of feats and the list of them.
+int resident_fixed_stage_bytes(const KernelSpec& spec) noexcept {
+  const int grad_out = static_cast<int>(divide_up(spec.column_tile, 64)) * spec.row_tile * 128;
+  return grad_out + spec.offsets * spec.row_tile * 2 + spec.row_tile / 4;
+}
+
+int resident_bytes(const KernelSpec& spec, int capacity) noexcept {
+  const int pitch = std::max(128, spec.in_channels * storage_bytes(spec.compute));
+  const int stage =
+      static_cast<int>(round_up(resident_fixed_stage_bytes(spec) + (1 + capacity) * pitch, 1024));
+  return static_cast<int>(round_up(spec.stages * stage + 2 * (spec.row_tile + capacity) * 4, 128));
+}
+
 // templates/kernels/persistent_gemm.cuh: stages, then for each its flags and two barriers, then the item
 // ring.
 int persistent_bytes(const KernelSpec& spec) noexcept {
@@ -104,9 +117,29 @@ KernelSpec block_of(const KernelSpec& spec) {
   return block;
 }
 
+bool is_resident(KernelKind kind) noexcept { return kind == KernelKind::resident_grad_weight; }
+
 bool is_tiled(KernelKind kind) noexcept {
   return kind == KernelKind::implicit_gemm || kind == KernelKind::persistent_gemm ||
-         kind == KernelKind::grad_weight;
+         kind == KernelKind::grad_weight || is_resident(kind);
+}
+
+int resident_capacity(const KernelSpec& spec) noexcept {
+  constexpr int unit = 64;
+  constexpr int most = 8190 / unit * unit;  // positions have 13 bits
+  const ArchitectureLimits limits = limits_of(spec.architecture);
+  const int share = (limits.shared_kib_per_multiprocessor / std::max(spec.min_blocks, 1) -
+                     limits.shared_kib_reserved_per_block) *
+                    1024;
+  const int available = std::min(share, limits.shared_kib_per_block * 1024);
+  int capacity = 0;
+  while (capacity < most && resident_bytes(spec, capacity + unit) <= available) capacity += unit;
+  return capacity;
+}
+
+int resident_sum_blocks(const KernelSpec& spec) noexcept {
+  return static_cast<int>(
+      divide_up(divide_up(std::int64_t{spec.offsets} * spec.in_channels, 64), std::max(spec.warps_m / 4, 1)));
 }
 
 int gradient_columns(const KernelSpec& spec) noexcept {
@@ -139,6 +172,7 @@ bool uses_async_copy(const KernelSpec& spec) noexcept {
 
 int shared_bytes(const KernelSpec& spec) noexcept {
   if (!is_tiled(spec.kind)) return 0;
+  if (is_resident(spec.kind)) return resident_bytes(spec, resident_capacity(spec));
   const int needed = spec.kind == KernelKind::persistent_gemm
                          ? persistent_bytes(spec)
                          : std::max(pipeline_bytes(spec) + index_ring_bytes(spec), epilogue_bytes(spec));
@@ -151,6 +185,8 @@ int resident_shared_bytes(const KernelSpec& spec) noexcept {
 
 int estimated_registers(const KernelSpec& spec) noexcept {
   if (spec.kind == KernelKind::grad_weight) return gradient_registers(spec);
+  if (spec.kind == KernelKind::resident_grad_weight)
+    return resident_sum_blocks(spec) * spec.column_tile / 2 + 72;
   const int warp_rows = spec.row_tile / spec.cluster / spec.warps_m;
   const int warp_columns = spec.column_tile / spec.warps_n;
   const int accumulators = warp_rows * warp_columns / 32;
@@ -203,6 +239,10 @@ LaunchShape launch_shape(const KernelSpec& spec) {
   if (spec.kind == KernelKind::grad_weight) {
     shape.groups = offset_groups(spec);
     shape.tiles = divide_up(spec.out_channels, spec.row_tile) * divide_up(spec.in_channels, spec.column_tile);
+  }
+  if (spec.kind == KernelKind::resident_grad_weight) {
+    shape.groups = offset_groups(spec);
+    shape.tiles = 1;
   }
   return shape;
 }

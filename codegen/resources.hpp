@@ -30,10 +30,20 @@ int resident_shared_bytes(const KernelSpec& spec) noexcept;
 /// Columns of a grad_weight block: its offsets' input channels, up to whole fragments of its warps.
 int gradient_columns(const KernelSpec& spec) noexcept;
 
-/// Groups of offsets that the V offsets of a grad_weight kernel are cut into.
+/// Groups of offsets that the V offsets of a kernel with `offsets` a block are cut into.
 int offset_groups(const KernelSpec& spec) noexcept;
 
-/// Whether a kind is tiled: implicit_gemm, persistent_gemm and grad_weight.
+/// Whether a kind reads the resident layout.
+bool is_resident(KernelKind kind) noexcept;
+
+/// Input rows that a block of a resident kernel can hold at once: the layout's capacity. A multiple of 64, as
+/// many as shared memory has room for; less than row_tile if it has too little.
+int resident_capacity(const KernelSpec& spec) noexcept;
+
+/// Blocks of 64 rows of (offset, input channel) that a warpgroup of resident_grad_weight holds the sums of.
+int resident_sum_blocks(const KernelSpec& spec) noexcept;
+
+/// Whether a kind is tiled: implicit_gemm, persistent_gemm, grad_weight and the resident kinds.
 bool is_tiled(KernelKind kind) noexcept;
 
 /// Registers a thread of a tiled kernel (of persistent_gemm: of a consumer) needs without spilling:

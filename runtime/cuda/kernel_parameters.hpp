@@ -117,6 +117,25 @@ static_assert(offsetof(GradWeightParameters, group_begin) == 24);
 static_assert(offsetof(GradWeightParameters, part_begin) == 48);
 static_assert(offsetof(GradWeightParameters, accumulate) == 56);
 
+struct ResidentGradWeightParameters {
+  const void* feats;
+  const void* grad_out;
+  float* output;
+  const std::int32_t* order;
+  const std::uint32_t* masks;
+  const std::uint16_t* locals;
+  const std::int32_t* phase_begin;
+  const std::uint32_t* phase_offsets;
+  const std::int64_t* input_begin;
+  const std::uint32_t* inputs;
+  std::int32_t blocks;
+  std::int32_t parts;
+};
+static_assert(sizeof(ResidentGradWeightParameters) == 88);
+static_assert(offsetof(ResidentGradWeightParameters, output) == 16);
+static_assert(offsetof(ResidentGradWeightParameters, inputs) == 72);
+static_assert(offsetof(ResidentGradWeightParameters, blocks) == 80);
+
 struct ReduceGradientParameters {
   const float* partials;
   const std::int32_t* part_begin;

@@ -114,7 +114,7 @@ struct ResidentGradWeight {
       const int row = order[slot];
       const bool valid = row >= 0;
       copy_async<16>(stage + vector / 8 * (kRows * 128) + slot * 128 + ((vector % 8 ^ (slot & 7)) << 4),
-                     grad_out + (valid ? row : 0ll) * (kVectors * 16) + vector * 16, valid);
+                     grad_out + (row >= 0 ? row : 0ll) * (kVectors * 16) + vector * 16, valid);
     }
     const unsigned* inputs = items.inputs(number);
     Inputs::copy(

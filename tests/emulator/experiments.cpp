@@ -1,11 +1,11 @@
 #include "emulator/experiments.hpp"
 
 #include <cmath>
-#include <functional>
 
 #include "codegen/emit.hpp"
 #include "codegen/resources.hpp"
 #include "emulator/box_map.hpp"
+#include "emulator/experiment.hpp"
 #include "emulator/layouts.hpp"
 #include "emulator/machine.hpp"
 #include "emulator/tensor.hpp"
@@ -24,66 +24,6 @@ namespace {
 
 /// The one epilogue that the emulated specs have, and its formula.
 constexpr const char* known_epilogue = "relu((acc+bias)*scale+shift+residual)";
-
-DType dtype_of(ElementType type) {
-  switch (type) {
-    case ElementType::f16:
-      return DType::f16;
-    case ElementType::bf16:
-      return DType::bf16;
-    case ElementType::tf32:
-      return DType::tf32;
-    default:
-      return DType::f32;
-  }
-}
-
-ElementType output_type(const KernelSpec& spec) {
-  return spec.output == OutputType::partial ? ElementType::f32 : spec.compute;
-}
-
-/// A launch that can be repeated, with what it should have computed.
-struct Experiment {
-  Launch launch;
-  Tensor* output;
-  std::vector<double> expected;
-  /// Brings the output's elements to the order and number of `expected`; the identity if empty.
-  std::function<std::vector<double>(const std::vector<double>&)> collect{};
-  /// Prepares another run: zeros counters.
-  std::function<void()> reset{};
-  int resident_blocks = 1;
-};
-
-Verdict judge(const KernelSpec& spec, const Workshop& workshop, const Experiment& experiment, int rounds,
-              std::uint64_t seed) {
-  Verdict verdict;
-  const Program program(spec, workshop, experiment.resident_blocks);
-  std::vector<std::byte> first;
-  const std::vector<std::byte> before = experiment.output->bits();
-  for (int round = 0; round < rounds; ++round) {
-    std::memcpy(experiment.output->data(), before.data(), before.size());
-    if (experiment.reset) experiment.reset();
-    try {
-      run(program, experiment.launch, seed + static_cast<std::uint64_t>(round));
-    } catch (const MachineError& error) {
-      verdict.fault = error.what();
-      return verdict;
-    }
-    if (round == 0) first = experiment.output->bits();
-    if (experiment.output->bits() != first) {
-      verdict.fault = "another schedule gives other bits";
-      return verdict;
-    }
-  }
-  std::vector<double> result = experiment.output->values();
-  if (experiment.collect) result = experiment.collect(result);
-  verdict.error = reference::relative_error(result, experiment.expected);
-  const double bound = reference::tolerance(dtype_of(spec.compute));
-  if (!(verdict.error <= bound))
-    verdict.fault =
-        "the relative error is " + std::to_string(verdict.error) + ", allowed is " + std::to_string(bound);
-  return verdict;
-}
 
 /// Operands of the last arithmetic: bias, residual, scale and shift.
 struct Finish {
@@ -438,6 +378,8 @@ Verdict examine(const KernelSpec& spec, const Workshop& workshop, int rounds, st
       return examine_reduce_partials(spec, workshop, rounds, seed);
     case KernelKind::grad_weight:
       return examine_grad_weight(spec, workshop, rounds, seed);
+    case KernelKind::resident_grad_weight:
+      return examine_resident_grad_weight(spec, workshop, rounds, seed);
     case KernelKind::reduce_gradient:
       return examine_reduce_gradient(spec, workshop, rounds, seed);
     case KernelKind::transpose_weights:

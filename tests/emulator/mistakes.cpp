@@ -19,6 +19,10 @@ constexpr const char* persistent_spec =
 constexpr const char* cluster_spec =
     "persistent_gemm.f16.wgmma.ci64.co128.v27.t256x128x64.s4.w8x1.b1.c2.vec16.16.16.bias0.storage.sm_90a";
 
+constexpr const char* resident_gradient_spec =
+    "resident_grad_weight.f16.wgmma.ci32.co40.v27.g14.t128x64x16.s2.w12x1.b1.vec16.16.16.bias0.partial.sm_"
+    "90a";
+
 }  // namespace
 
 const std::vector<Mistake>& planted_mistakes() {
@@ -73,6 +77,15 @@ const std::vector<Mistake>& planted_mistakes() {
        "kernels/persistent_gemm.cuh",
        "if constexpr (Config::kCluster > 1) cluster_sync();  // the others may still send to this block", "",
        "ended"},
+      {"registers are loaded while wgmma still reads them", resident_gradient_spec,
+       "kernels/resident_grad_weight.cuh", "wgmma_wait<1>();", "wgmma_wait<2>();", "registers"},
+      {"places of another phase's inputs are taken for this one's", resident_gradient_spec,
+       "kernels/resident_grad_weight.cuh", "(offsets >> block.offset() & 1) != 0", "true", ""},
+      {"lists of rows overwrite those that are still read", resident_gradient_spec, "load/resident_items.cuh",
+       "lists_ + number % 2 * (kListBytes / 2)", "lists_", ""},
+      {"grad_out of slots without a row is left as it is", resident_gradient_spec,
+       "kernels/resident_grad_weight.cuh", "copy_async<16>(stage + vector / 8",
+       "if (valid) copy_async<16>(stage + vector / 8", ""},
   };
   return mistakes;
 }

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "config.cuh"
+#include "ptx/wgmma.cuh"
 
 // templates/ptx/wgmma_registers.cuh for the emulated machine.
 
