@@ -83,9 +83,6 @@ const std::vector<Mistake>& planted_mistakes() {
        "kernels/resident_grad_weight.cuh", "(offsets >> block.offset() & 1) != 0", "true", ""},
       {"lists of rows overwrite those that are still read", resident_gradient_spec, "load/resident_items.cuh",
        "lists_ + number % 2 * (kListBytes / 2)", "lists_", ""},
-      {"grad_out of slots without a row is left as it is", resident_gradient_spec,
-       "kernels/resident_grad_weight.cuh", "copy_async<16>(stage + vector / 8",
-       "if (valid) copy_async<16>(stage + vector / 8", ""},
   };
   return mistakes;
 }
