@@ -8,6 +8,7 @@
 #include "architectures/family.hpp"
 #include "emit.hpp"
 #include "grad_weight_candidates.hpp"
+#include "resident_gradient.hpp"
 #include "resources.hpp"
 #include "text.hpp"
 
@@ -134,6 +135,11 @@ std::vector<KernelSpec> gemm_candidates(const GemmProblem& problem, OutputType o
     if (shape.kind == KernelKind::persistent_gemm && !problem.epilogue.empty()) continue;
     if (!rejection(spec) && std::find(specs.begin(), specs.end(), spec) == specs.end()) specs.push_back(spec);
   }
+  if (gradient) {
+    for (const KernelSpec& spec : resident_gradient_specs(problem, base)) {
+      if (!rejection(spec)) specs.push_back(spec);
+    }
+  }
   if (specs.empty()) {
     throw std::logic_error("no kernel candidate is valid for " + to_string(base));
   }
@@ -164,7 +170,8 @@ int default_groups(const GemmProblem& problem, const KernelSpec& spec) {
 }
 
 int default_splits(const GemmProblem& problem, const KernelSpec& spec) {
-  if (spec.kind == KernelKind::grad_weight) return gradient_splits(problem, spec);
+  if (spec.kind == KernelKind::grad_weight || spec.kind == KernelKind::resident_grad_weight)
+    return gradient_splits(problem, spec);
   constexpr std::int64_t few = 4;
   const std::int64_t blocks = std::max<std::int64_t>(1, blocks_of(problem, spec));
   const std::int64_t one_wave = std::int64_t{problem.multiprocessors} * spec.min_blocks / blocks;

@@ -20,6 +20,8 @@ struct GemmProblem {
   std::int64_t rows = 0;
   double pairs_per_row = 0;  ///< 0: unknown
   int multiprocessors = 132;
+  /// Whether the map serves resident layouts: only then are there candidates of the resident kinds.
+  bool resident = false;
   int feats_alignment = 16;  ///< largest power of two, at most 16, that divides the pointer
   int weight_alignment = 16;
   int output_alignment = 16;

@@ -7,6 +7,7 @@
 
 #include "architectures/tile_rules.hpp"
 #include "emit.hpp"
+#include "resident_gradient.hpp"
 #include "resources.hpp"
 #include "text.hpp"
 
@@ -118,6 +119,9 @@ constexpr double streamed_bytes = 2500;
 
 Work expected_work(const GemmProblem& problem, const KernelSpec& spec) {
   const double rows = static_cast<double>(std::max<std::int64_t>(problem.rows, 1));
+  if (spec.kind == KernelKind::resident_grad_weight)
+    return {.entries = rows * offset_groups(spec),
+            .nanoseconds = resident_gradient_nanoseconds(problem, spec)};
   const double pairs_per_row = problem.pairs_per_row > 0 ? problem.pairs_per_row : 0.5 * spec.volume;
   const double density = std::min(1.0, pairs_per_row / spec.volume);
   // Neighboring offsets are often present together: a group's list grows slower than with chance.

@@ -135,10 +135,10 @@ struct ResidentGradWeightParameters {
 /// group, in their order.
 struct ReduceGradientParameters {
   const float* partials;  // [parts, Co, kOffsets * Ci]
-  const int* part_begin;  // [groups + 1]
+  const int* part_begin;  // [groups + 1], or null: group_parts a group
   void* output;           // [Co, V, Ci] storage type, or float where the spec says partial
   int accumulate;         // 1: add to what output holds, first of all
-  int unused;
+  int group_parts;
 };
 // grid: x = any number of blocks (grid-stride over Co * V * Ci / vector)
 

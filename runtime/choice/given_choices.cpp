@@ -23,13 +23,16 @@ codegen::KernelSpec parsed(const KernelChoice& choice) {
   return spec;
 }
 
+bool is_gradient(codegen::KernelKind kind) {
+  return kind == codegen::KernelKind::grad_weight || kind == codegen::KernelKind::resident_grad_weight;
+}
+
 /// What of a spec the pass decides, as text to compare and to show.
 std::string demands(const codegen::KernelSpec& spec) {
   return std::string(codegen::name(spec.compute)) + " ci" + std::to_string(spec.in_channels) + " co" +
          std::to_string(spec.out_channels) + " v" + std::to_string(spec.volume) + " bias" +
          std::to_string(static_cast<int>(spec.bias)) + " epilogue(" + spec.epilogue + ") " +
-         codegen::to_string(spec.architecture) +
-         (spec.kind == codegen::KernelKind::grad_weight ? " grad_weight" : "") +
+         codegen::to_string(spec.architecture) + (is_gradient(spec.kind) ? " grad_weight" : "") +
          (spec.output == codegen::OutputType::partial ? " partial" : " storage");
 }
 
@@ -51,6 +54,10 @@ void check(const TargetDevice& device, const PassShape& pass, const KernelChoice
   if (!codegen::is_tiled(spec.kind) || demands(spec) != demands(own)) {
     fail(ErrorCode::invalid_argument, "the kernel {} does not serve the pass: it needs {} and this is {} {}",
          choice.kernel, demands(own), codegen::name(spec.kind), demands(spec));
+  }
+  if (codegen::is_resident(spec.kind) && !gemm_problem(device, pass, choice.algorithm).resident) {
+    fail(ErrorCode::invalid_argument, "the kernel {} needs a resident layout, which {} of this map has not",
+         choice.kernel, name(choice.algorithm));
   }
   if (spec.feats_vector_bytes > own.feats_vector_bytes ||
       spec.weight_vector_bytes > own.weight_vector_bytes ||

@@ -100,6 +100,10 @@ codegen::GemmProblem gemm_problem(const TargetDevice& device, const PassShape& p
   // The weights of grad_input are transposed into the library's own memory.
   problem.weight_alignment = pass.op == Op::grad_input ? 16 : pass.second_alignment;
   problem.output_alignment = pass.output_alignment;
+  // Resident kernels leave out what no row of theirs needs.
+  const bool masked =
+      algorithm == Algorithm::masked_implicit_gemm || algorithm == Algorithm::masked_implicit_gemm_splitk;
+  problem.resident = pass.resident && masked && (pass.op != Op::grad_weight || is_split(algorithm));
   problem.bias = pass.bias;
   problem.epilogue = pass.epilogue;
   if (is_split(algorithm)) problem.output_alignment = 16;  // partials lie in the library's own memory

@@ -39,6 +39,7 @@ struct PassShape {
   codegen::BiasType bias = codegen::BiasType::none;
   DType output_dtype = DType::f32;  ///< of grad_weight: f32 or the storage type
   std::string epilogue{};           ///< of forward, as in KernelSpec
+  bool resident = false;            ///< whether the map serves resident layouts
 
   friend auto operator<=>(const PassShape&, const PassShape&) = default;
 };

@@ -91,7 +91,7 @@ void reduce(const PassRun& run, const DeviceArray<float>& partials, const PartTa
                                             .part_begin = parts.begin.data(),
                                             .output = pass.output,
                                             .accumulate = pass.accumulate ? 1 : 0,
-                                            .unused = 0};
+                                            .group_parts = 0};
   const std::int64_t bytes = pass.conv->out_channels * run.volume() * pass.conv->in_channels *
                              static_cast<std::int64_t>(size_of(pass.output_dtype));
   kernel.launch(grid_stride_blocks(run.device(), kernel, bytes / kernel.spec().output_vector_bytes), 1,

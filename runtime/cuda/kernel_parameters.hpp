@@ -141,7 +141,7 @@ struct ReduceGradientParameters {
   const std::int32_t* part_begin;
   void* output;
   std::int32_t accumulate;
-  std::int32_t unused;
+  std::int32_t group_parts;
 };
 static_assert(sizeof(ReduceGradientParameters) == 32);
 static_assert(offsetof(ReduceGradientParameters, output) == 16);

@@ -23,8 +23,9 @@ __device__ __forceinline__ void reduce_gradient(const ReduceGradientParameters& 
     const long long row = i / kVectors;  // (co, v)
     const int v = static_cast<int>(row % Config::kVolume);
     const int group = v / Config::kOffsets;
-    const int end = __ldg(parameters.part_begin + group + 1);
-    int part = __ldg(parameters.part_begin + group);
+    const bool uniform = parameters.part_begin == nullptr;
+    const int end = uniform ? (group + 1) * parameters.group_parts : __ldg(parameters.part_begin + group + 1);
+    int part = uniform ? group * parameters.group_parts : __ldg(parameters.part_begin + group);
     Output* output = static_cast<Output*>(parameters.output) + i * kElements;
     float sums[kElements] = {};
     if (parameters.accumulate != 0) load_converted(sums, output);

@@ -20,7 +20,7 @@ struct ResidentInputs {
   static_assert(Config::kThreads % kChunks == 0, "threads must cover whole rows");
 
   /// Bytes of `capacity` rows and the row of zeros.
-  static constexpr int bytes(int capacity) { return (1 + capacity) * kPitch; }
+  __host__ __device__ static constexpr int bytes(int capacity) { return (1 + capacity) * kPitch; }
 
   /// Address of 16-byte chunk `chunk` of the row at `place`.
   __device__ __forceinline__ static unsigned address(unsigned base, unsigned place, int chunk) {

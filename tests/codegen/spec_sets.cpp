@@ -26,6 +26,10 @@ const char* register_class(const KernelSpec& spec) {
   return is_half && spec.mma != codegen::MmaPath::ffma ? "half" : name(spec.compute);
 }
 
+bool is_gradient(const KernelSpec& spec) {
+  return spec.kind == KernelKind::grad_weight || spec.kind == KernelKind::resident_grad_weight;
+}
+
 /// Columns of a block's accumulators: those of all its offsets for grad_weight.
 int columns_of(const KernelSpec& spec) {
   return spec.kind == KernelKind::grad_weight ? codegen::gradient_columns(spec) : spec.column_tile;
@@ -40,7 +44,7 @@ std::string shape_of(const KernelSpec& spec) {
 
 /// How the flattened reduction is walked: one step a K tile, several, or K tiles that straddle steps.
 std::string walk_of(const KernelSpec& spec) {
-  if (spec.kind == KernelKind::grad_weight) return spec.offsets == 1 ? "one" : "offsets";
+  if (is_gradient(spec)) return spec.offsets == 1 ? "one" : "offsets";
   if (spec.in_channels % spec.k_tile == 0) return "whole";
   return spec.in_channels < spec.k_tile ? "several" : "straddling";
 }
@@ -87,9 +91,11 @@ std::vector<std::string> coverage_of(const KernelSpec& spec, const std::set<std:
   const std::string type = std::string(name(spec.kind)) + name(spec.compute);
   std::vector<std::string> items{type + "/" + number(spec.row_tile) + "x" + number(columns_of(spec))};
   const std::string shape = shape_of(spec);
+  if (spec.kind == KernelKind::resident_grad_weight)  // its registers are those of its sums
+    items.push_back(shape + ".ci" + number(spec.in_channels) + ".g" + number(spec.offsets));
   if (tightest.is_reached(shape, spec)) items.push_back(shape);
   const std::vector<std::string> factors = factors_of(spec);
-  if (spec.kind == KernelKind::grad_weight) {  // its loops are not unrolled over vectors: shapes decide
+  if (is_gradient(spec)) {  // its loops are not unrolled over vectors: shapes decide
     for (const std::string& factor : factors) items.push_back(type + "/" + factor);
     return items;
   }
@@ -129,6 +135,7 @@ void visit_scattered(std::size_t count, const Visit& visit) {
 std::vector<KernelSpec> all_candidates(const RepresentativeProblem& each) {
   GemmProblem problem = each.problem;
   problem.unproven = true;
+  problem.resident = problem.volume <= 32;
   return gemm_candidates(problem, each.output);
 }
 
@@ -180,7 +187,8 @@ std::vector<RepresentativeProblem> representative_problems(const codegen::Archit
                                             .in_channels = in_channels,
                                             .out_channels = out_channels,
                                             .volume = volume,
-                                            .rows = row_counts[index % 3]},
+                                            .rows = row_counts[index % 3],
+                                            .resident = volume <= 32 && index % 2 == 0},
                                 .output = output});
           }
           for (const BiasedOutput& each : biased_outputs) {

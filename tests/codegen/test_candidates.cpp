@@ -8,6 +8,7 @@
 #include <catch2/matchers/catch_matchers_string.hpp>
 
 #include "codegen/emit.hpp"
+#include "codegen/resources.hpp"
 #include "spec_sets.hpp"
 
 using namespace flexgemm::codegen;
@@ -177,4 +178,37 @@ TEST_CASE("grad_weight is split until the device is full, and not where it is fu
   problem.in_channels = problem.out_channels = 1024;
   problem.rows = 10'000;
   CHECK(default_splits(problem, default_gemm(problem, OutputType::partial)) == 1);
+}
+
+TEST_CASE("resident kernels are candidates of maps that serve their layout alone") {
+  GemmProblem problem = wide_problem();
+  problem.kind = KernelKind::grad_weight;
+  problem.architecture = parse_architecture("sm_90a");
+  problem.compute = ElementType::f16;
+  problem.in_channels = problem.out_channels = 64;
+  problem.volume = 27;
+  problem.rows = 1'000'000;
+  const auto resident = [&](OutputType output) {
+    std::vector<KernelSpec> specs = gemm_candidates(problem, output);
+    std::erase_if(specs, [](const KernelSpec& spec) { return !is_resident(spec.kind); });
+    return specs;
+  };
+  CHECK(resident(OutputType::partial).empty());
+  problem.resident = true;
+  CHECK(resident(OutputType::storage).empty());  // it writes partial sums
+  const std::vector<KernelSpec> specs = resident(OutputType::partial);
+  REQUIRE_FALSE(specs.empty());
+  for (const KernelSpec& spec : specs) {
+    INFO(to_string(spec));
+    CHECK(resident_capacity(spec) >= spec.row_tile);
+    CHECK(shared_bytes(spec) <= spec.architecture.shared_bytes_per_block());
+    CHECK(spec.min_blocks * resident_shared_bytes(spec) <=
+          spec.architecture.shared_bytes_per_multiprocessor());
+    CHECK(default_splits(problem, spec) > 1);
+  }
+  problem.volume = 125;  // more than a mask has bits
+  CHECK(resident(OutputType::partial).empty());
+  problem.volume = 27;
+  problem.compute = ElementType::tf32;  // ldmatrix cannot transpose it
+  CHECK(resident(OutputType::partial).empty());
 }

@@ -313,9 +313,12 @@ Verdict examine_reduce_partials(const KernelSpec& spec, const Workshop& workshop
 
 Verdict examine_reduce_gradient(const KernelSpec& spec, const Workshop& workshop, int rounds,
                                 std::uint64_t seed) {
+  constexpr int uniform_parts = 2;
+  const bool uniform = seed % 4 < 2;
   const std::vector<std::int32_t> begin_of = [&] {
     std::vector<std::int32_t> begin{0};
-    for (int v = 0, g = 0; v < spec.volume; v += spec.offsets, ++g) begin.push_back(begin.back() + 1 + g % 3);
+    for (int v = 0, g = 0; v < spec.volume; v += spec.offsets, ++g)
+      begin.push_back(begin.back() + (uniform ? uniform_parts : 1 + g % 3));
     return begin;
   }();
   const std::int64_t part = std::int64_t{spec.out_channels} * spec.offsets * spec.in_channels;
@@ -327,10 +330,10 @@ Verdict examine_reduce_gradient(const KernelSpec& spec, const Workshop& workshop
   const Buffer part_begin(begin_of);
   const detail::ReduceGradientParameters parameters{
       .partials = static_cast<const float*>(partials.data()),
-      .part_begin = reinterpret_cast<const std::int32_t*>(part_begin.data()),
+      .part_begin = uniform ? nullptr : reinterpret_cast<const std::int32_t*>(part_begin.data()),
       .output = output.data(),
       .accumulate = accumulate,
-      .unused = 0};
+      .group_parts = uniform_parts};
   std::vector<double> expected;
   for (std::int64_t i = 0; i < count; ++i) {
     const std::int64_t v = i / spec.in_channels % spec.volume;

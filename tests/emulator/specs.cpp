@@ -18,9 +18,9 @@ struct Layer {
 };
 
 /// Aligned and odd channels, one offset and many, K tiles of one step, of several, and across steps.
-constexpr std::array layers = {Layer{64, 64, 27},  Layer{128, 256, 8}, Layer{3, 16, 27},
-                               Layer{17, 5, 27},   Layer{96, 200, 9},  Layer{72, 136, 27},
-                               Layer{16, 32, 125}, Layer{256, 96, 1},  Layer{24, 40, 12}};
+constexpr std::array layers = {Layer{64, 64, 27}, Layer{128, 256, 8}, Layer{3, 16, 27},   Layer{17, 5, 27},
+                               Layer{96, 200, 9}, Layer{72, 136, 27}, Layer{16, 32, 125}, Layer{256, 96, 1},
+                               Layer{24, 40, 12}, Layer{32, 40, 27},  Layer{16, 8, 12}};
 
 std::string number(int value) { return std::to_string(value); }
 
@@ -98,6 +98,7 @@ std::vector<KernelSpec> emulated_specs() {
         add_problem(collection, problem, OutputType::partial);
         problem.kind = KernelKind::grad_weight;
         add_problem(collection, problem, OutputType::storage);
+        problem.resident = layer.volume <= 32;
         add_problem(collection, problem, OutputType::partial);
         ++index;
       }
