@@ -56,9 +56,17 @@ BuildCounters* CudaMap::allocate(Stream stream) {
   return counters;
 }
 
+void CudaMap::allocate_places(const Grid& grid, Stream stream) {
+  place_shape_ = place_shape(grid);
+  if (volume() > 32 || rows > most_resident_rows || !place_shape_.fits()) return;
+  own_places_ = DeviceArray<std::uint64_t>(device_->memory(), rows, stream);
+  places_ = own_places_.data();
+}
+
 void CudaMap::build(const MapArguments& arguments, Stream stream) {
   DeviceMemory& memory = device_->memory();
   BuildCounters* counters = allocate(stream);
+  allocate_places(arguments.grid, stream);
   const TableShape shape = table_shape(rows, arguments.grid);
   const DeviceArray<std::byte> table(memory, static_cast<std::int64_t>(shape.bytes), stream);
   const MapBuild build{.coords = arguments.coords,
@@ -69,13 +77,16 @@ void CudaMap::build(const MapArguments& arguments, Stream stream) {
                        .table_shape = shape,
                        .table = table.data(),
                        .indices = indices_.data(),
-                       .counters = counters};
+                       .counters = counters,
+                       .places = own_places_.data(),
+                       .place_shape = place_shape_};
   const bool symmetric = use_symmetry(arguments.options);
   insert_coordinates(build, symmetric, stream.handle());
   find_neighbors(build, symmetric, stream.handle());
   ready_->record(stream.handle());
   if (arguments.options.checked) check(arguments, stream);
   indices_.free_on(device_->release_stream());
+  own_places_.free_on(device_->release_stream());
 }
 
 void CudaMap::check(const MapArguments& arguments, Stream stream) {
@@ -110,15 +121,20 @@ CudaMap::~CudaMap() {
   for (const auto& [key, layout] : layouts_) layout->ready.wait_quietly(release);
   for (const auto& [key, list] : pair_lists_) list->ready.wait_quietly(release);
   for (const auto& [key, table] : part_tables_) table->ready.wait_quietly(release);
+  if (place_order_ != nullptr) place_order_->ready.wait_quietly(release);
+  for (const auto& [key, layout] : resident_layouts_) layout->ready.wait_quietly(release);
   for (const Use& use : uses_) use.event->wait_quietly(release);
   // Everything that holds device memory or an event dies here, while the context is current.
   inverse_.reset();
   uses_.clear();
+  resident_layouts_.clear();
+  place_order_.reset();
   part_tables_.clear();
   pair_lists_.clear();
   layouts_.clear();
   orders_.clear();
   ready_.reset();
+  own_places_.reset();
   indices_.reset();
 }
 

@@ -15,6 +15,8 @@
 #include "cuda/event.hpp"
 #include "cuda/map_build.hpp"
 #include "cuda/pair_list.hpp"
+#include "cuda/place.hpp"
+#include "cuda/resident_layout.hpp"
 #include "cuda/tile_layout.hpp"
 
 namespace flexgemm::detail {
@@ -39,6 +41,15 @@ class CudaMap : public MapData {
 
   /// How `parts` are shared by the groups of the list with this key, likewise.
   const PartTable& part_table(const PairKey& key, int parts, Stream stream) const;
+
+  /// Whether the map knows the places of its rows, which resident layouts are made from: at most 32 offsets,
+  /// 1 to 2^29 - 1 rows, all of them there, and a grid whose places fit into 64 bits.
+  bool serves_resident_layouts() const noexcept { return places_ != nullptr; }
+
+  /// The resident layout with this key, built on `stream` if it is the first time, which waits for the stream
+  /// once; later work on `stream` may use it. Needs serves_resident_layouts(). The reference lives as long as
+  /// the map. Throws Error{internal} for a key that no layout has.
+  const ResidentLayout& resident_layout(const ResidentKey& key, Stream stream) const;
 
   /// The map that grad_input gathers by: inverse[m, v] = n where indices[n, v] = m, built on `stream` if it
   /// is the first time. For odd extents it is this map itself with its offsets the other way round:
@@ -74,6 +85,7 @@ class CudaMap : public MapData {
   CudaMap(const CudaMap& map, Inverse, Stream stream);
   std::int64_t repeated_rows(Stream stream) const;  // needs the lock
   BuildCounters* allocate(Stream stream);
+  void allocate_places(const Grid& grid, Stream stream);
   void build(const MapArguments& arguments, Stream stream);
   void check(const MapArguments& arguments, Stream stream);
   std::shared_ptr<const RowOrder> row_order(const LayoutKey& key, const LayoutSource& source,
@@ -88,6 +100,9 @@ class CudaMap : public MapData {
   bool checked_ = true;
   DeviceArray<std::int32_t> indices_;  // [rows, V], then the BuildCounters
   const BuildCounters* counters_ = nullptr;
+  DeviceArray<std::uint64_t> own_places_;  // [rows], or nothing
+  const std::uint64_t* places_ = nullptr;  // an inverse map's are those of the map that it belongs to
+  PlaceShape place_shape_;
   std::unique_ptr<Event> ready_;
 
   mutable std::mutex mutex_;  // guards what follows
@@ -96,7 +111,9 @@ class CudaMap : public MapData {
   mutable std::map<LayoutKey, std::shared_ptr<const TileLayout>> layouts_;
   mutable std::map<PairKey, std::shared_ptr<const PairList>> pair_lists_;
   mutable std::map<std::pair<PairKey, int>, std::shared_ptr<const PartTable>> part_tables_;
-  mutable std::unique_ptr<const CudaMap> inverse_;  // reads counters_ of this map
+  mutable std::shared_ptr<const PlaceOrder> place_order_;
+  mutable std::map<ResidentKey, std::shared_ptr<const ResidentLayout>> resident_layouts_;
+  mutable std::unique_ptr<const CudaMap> inverse_;  // reads counters_ and places_ of this map
   mutable std::optional<std::int64_t> repeated_rows_;
   mutable std::vector<Use> uses_;
 };

@@ -12,6 +12,8 @@ CudaMap::CudaMap(const CudaMap& map, Inverse, Stream stream)
       checked_(map.checked_),
       indices_(device_->memory(), map.rows * map.volume(), stream),
       counters_(map.counters_),
+      places_(map.places_),  // a row of both maps is the same coordinate
+      place_shape_(map.place_shape_),
       ready_(std::make_unique<Event>()),
       pairs_(map.pairs_),
       repeated_rows_(map.repeated_rows_) {

@@ -7,6 +7,7 @@
 #include "cuda/coordinate_table.cuh"
 #include "cuda/launch.hpp"
 #include "cuda/map_build.hpp"
+#include "cuda/place.cuh"
 
 namespace flexgemm::detail {
 
@@ -51,11 +52,12 @@ __device__ Tap tap_of(const Taps& taps, const DeviceGrid& grid, int v) {
 template <class Table>
 __global__ void __launch_bounds__(threads_per_block)
     insert_kernel(Table table, Coordinates coordinates, std::int64_t rows, const std::int32_t* live_rows,
-                  DeviceGrid grid, BuildCounters* counters) {
+                  DeviceGrid grid, std::uint64_t* places, PlaceShape place_shape, BuildCounters* counters) {
   const std::int64_t row = static_cast<std::int64_t>(blockIdx.x) * threads_per_block + threadIdx.x;
   if (row == 0) counters->pairs = 0;  // find_kernel, which adds to it, comes later in the stream
   if (row >= rows || (live_rows != nullptr && row >= *live_rows)) return;
   const int4 coordinate = coordinates.load(row);
+  if (places != nullptr) places[row] = place_of(coordinate, grid, place_shape);
   if (!grid.contains(coordinate)) {
     atomicMin(&counters->offender, static_cast<DeviceWord>(row) * 2);
     return;
@@ -198,7 +200,7 @@ void insert_coordinates(const MapBuild& build, bool symmetric, CUstream_st* stre
   with_table(build, [&](auto table, const Coordinates& coordinates) {
     launch("inserting coordinates", insert_kernel<decltype(table)>, ceil_div(build.rows, threads_per_block),
            threads_per_block, 0, stream, table, coordinates, build.rows, build.live_rows,
-           device_grid(build.grid), build.counters);
+           device_grid(build.grid), build.places, build.place_shape, build.counters);
   });
 }
 

@@ -6,6 +6,8 @@
 #include <flexgemm/device.hpp>
 #include <flexgemm/neighbor_map.hpp>
 
+#include "cuda/place.hpp"
+
 namespace flexgemm::detail {
 
 /// How the hash table of coordinates tells two of them apart.
@@ -45,10 +47,13 @@ struct MapBuild {
   BuildCounters* counters;  // directly after indices, aligned to 8 bytes
   /// On the device: rows from here on are not read and get no neighbors; null: all rows are there.
   const std::int32_t* live_rows = nullptr;
+  /// [rows] filled with the rows' places, whose shape fits; null: nobody wants them.
+  std::uint64_t* places = nullptr;
+  PlaceShape place_shape = {};
 };
 
-/// Fills the table and `counters->offender`: two memory fills and one kernel. With `symmetric` (see below) it
-/// also fills `indices` with -1, as it does when not all rows are there.
+/// Fills the table, the places and `counters->offender`: two memory fills and one kernel. With `symmetric`
+/// (see below) it also fills `indices` with -1, as it does when not all rows are there.
 void insert_coordinates(const MapBuild& build, bool symmetric, CUstream_st* stream);
 
 /// Fills `indices` and `counters->pairs`: one kernel. `symmetric` looks up half of the offsets and writes the

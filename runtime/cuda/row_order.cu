@@ -1,5 +1,6 @@
 #include <cub/device/device_radix_sort.cuh>
 
+#include "cuda/gray_rank.cuh"
 #include "cuda/launch.hpp"
 #include "cuda/row_order.hpp"
 
@@ -15,20 +16,6 @@ __global__ void __launch_bounds__(threads_per_block)
   const std::int64_t slot = static_cast<std::int64_t>(blockIdx.x) * threads_per_block + threadIdx.x;
   const std::int64_t live = live_rows == nullptr ? rows : *live_rows;
   if (slot < rows + order_padding) order[slot] = slot < live ? static_cast<int>(slot) : -1;
-}
-
-/// Position, in the sequence of Gray codes, of those bits of a mask that are in `group`, taken in the order
-/// of their significance: a bit of the position is the parity of the mask's bits up to it.
-__device__ std::uint32_t gray_rank(std::uint32_t mask, std::uint32_t group, const MaskOffsets& offsets) {
-  std::uint32_t rank = 0;
-  std::uint32_t parity = 0;
-  for (int i = 0; i < offsets.count - 1; ++i) {
-    const int bit = offsets.significance[i];
-    if (((group >> bit) & 1u) == 0) continue;
-    parity ^= (mask >> bit) & 1u;
-    rank = (rank << 1) | parity;
-  }
-  return rank;
 }
 
 /// One warp makes the keys of 32 rows: its lanes are the offsets while it reads, and the rows while it

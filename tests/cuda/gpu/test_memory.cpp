@@ -61,6 +61,10 @@ void use_everything(const std::shared_ptr<detail::CudaBackend>& backend) {
   const OnDevice<float> weight(backend, std::vector<float>(8 * 27 * 16, 0.5f));
   const OnDevice<float> out(backend, std::vector<float>(700 * 8));
   const auto map = build_map(*backend, coords.data(), rows, box.grid, {});
+  {
+    const detail::ContextScope scope(backend->cuda_device());
+    (void)map->resident_layout({.block_rows = 64, .capacity = 100}, {});
+  }
   for (const Algorithm algorithm :
        {Algorithm::explicit_gemm, Algorithm::implicit_gemm, Algorithm::implicit_gemm_splitk,
         Algorithm::masked_implicit_gemm, Algorithm::masked_implicit_gemm_splitk}) {
