@@ -175,8 +175,9 @@ __device__ inline int refill(const RowSet& set, const std::int32_t* own, std::ui
 }
 
 /// Cuts the `offsets` of a block, ascending, greedily into phases of at most the set's capacity of distinct
-/// neighbors, and calls phase(offsets, inputs), by the whole block, with the set holding the phase's rows: at
-/// least once. `own`: the neighbors of the thread's slot. No offset alone may exceed the capacity.
+/// neighbors, and calls phase(offsets, inputs), by the whole block, at least once: the phase's rows are the
+/// first `inputs` of the set's list, and in its table. `own`: the neighbors of the thread's slot. No offset
+/// alone may exceed the capacity.
 template <class Phase>
 __device__ void for_each_phase(const RowSet& set, const std::int32_t* own, std::uint32_t offsets,
                                const Phase& phase) {
@@ -195,8 +196,7 @@ __device__ void for_each_phase(const RowSet& set, const std::int32_t* own, std::
       inputs = together;
       continue;
     }
-    inputs = refill(set, own, taken);  // without some of the rows of `offset`
-    phase(taken, inputs);
+    phase(taken, inputs);  // the rows of `offset` come later in the list
     taken = offset;
     inputs = refill(set, own, taken);
   }
