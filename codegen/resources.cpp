@@ -91,8 +91,9 @@ int persistent_consumer_registers(const KernelSpec& spec) noexcept {
 /// Sums of a block of 64 rows, where its lane's neighbor lies and what of M it is; for the least base that
 /// ptxas comes out with.
 int resident_gradient_registers(const KernelSpec& spec) noexcept {
-  const int base = spec.stages == 1 ? 64 : spec.in_channels > 64 ? 58 : 55;
-  return resident_sum_blocks(spec) * (spec.column_tile / 2 + 5) + base;
+  const int base = spec.stages == 1 ? 64 : spec.in_channels > 64 ? 60 : spec.in_channels < 64 ? 58 : 55;
+  const int beside = spec.in_channels > 64 ? 6 : 5;
+  return resident_sum_blocks(spec) * (spec.column_tile / 2 + beside) + base;
 }
 
 /// templates/kernels/resident_grad_weight.cuh: all but the rows of feats and the list of them.

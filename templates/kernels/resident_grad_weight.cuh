@@ -53,12 +53,8 @@ struct ResidentGradWeight {
   __device__ __forceinline__ static void run(const ResidentGradWeightParameters& parameters) {
     extern __shared__ __align__(1024) unsigned char shared[];
     const unsigned base = shared_address(shared);
-    const int group = static_cast<int>(blockIdx.x);
-    const int part = static_cast<int>(blockIdx.y);
-    const int first_offset = group * Config::kOffsets;
-    float* output = parameters.output + (static_cast<long long>(group) * parameters.parts + part) *
-                                            (Config::kOutChannels * Config::kOffsets * kChannels);
-    Items items(parameters, shared + kListBegin, part);
+    const int first_offset = static_cast<int>(blockIdx.x) * Config::kOffsets;
+    Items items(parameters, shared + kListBegin, static_cast<int>(blockIdx.y));
     items.fetch_lists(items.current, 0);
     items.fetch_lists(items.next, 1);
     copy_commit();
@@ -67,8 +63,6 @@ struct ResidentGradWeight {
     copy(base, parameters, items, items.current, 0, first_offset);
     bool more = true;
     for (int number = 0; more;) {
-      const bool add = number != 0;
-      const int end = number + kMostItems;
       float sums[kHeld][kColumns / 2] = {};
       do {
         copy_commit();
@@ -90,8 +84,10 @@ struct ResidentGradWeight {
         more = items.exists(items.next);
         items.advance();
         ++number;
-      } while (more && number < end);
-      store(sums, output, add);
+      } while (more && number % kMostItems != 0);
+      const long long part = static_cast<long long>(blockIdx.x) * parameters.parts + blockIdx.y;
+      store(sums, parameters.output + part * (Config::kOutChannels * Config::kOffsets * kChannels),
+            number > kMostItems);
     }
     copy_wait<0>();
   }
@@ -149,8 +145,8 @@ struct ResidentGradWeight {
     }
   };
 
-  /// Adds an item's products. Every product is a branch of its own from fence to commit, so that ptxas lets
-  /// them overlap; they take turns with two sets of registers.
+  /// Adds an item's products, two steps of 16 slots at a time. Every branch is whole from fence to commit:
+  /// ptxas would serialize products of several. What a warpgroup waits for, the others hide.
   __device__ __forceinline__ static void multiply(float (&sums)[kHeld][kColumns / 2],
                                                   const unsigned char* stage, unsigned offsets,
                                                   int first_offset) {
@@ -160,54 +156,76 @@ struct ResidentGradWeight {
     const unsigned char* locals_begin = stage + kGradOutBytes + kInputBytes;
     const unsigned short* locals =
         reinterpret_cast<const unsigned short*>(locals_begin) + lane / 16 * 8 + lane % 8;
-    const unsigned* masks = reinterpret_cast<const unsigned*>(locals_begin + kLocalBytes);
-    unsigned long long grad_out = wgmma_pairs_descriptor<kRows * 128>(shared_address(stage));
-
-    // Where the neighbor of the lane's slot lies: at the row of zeros for an offset that is not of this
-    // phase.
-    const auto place = [&](const MBlock& block, int step) -> unsigned {
-      const bool present = block.offset() < Config::kOffsets && (offsets >> block.offset() & 1) != 0;
-      return present ? locals[block.offset() * kRows + step * 16] : 0;
+    const uint2* masks = reinterpret_cast<const uint2*>(locals_begin + kLocalBytes);
+    // A step is in the lower half of the descriptor alone.
+    const unsigned long long grad_out = wgmma_pairs_descriptor<kRows * 128>(shared_address(stage));
+    const unsigned upper = static_cast<unsigned>(grad_out >> 32);
+    unsigned lower = static_cast<unsigned>(grad_out);
+    const auto descriptor = [&](unsigned steps) {
+      return static_cast<unsigned long long>(upper) << 32 | (lower + steps * 128);
     };
-    unsigned places[kHeld];
-    unsigned fragments[2][4] = {};
-    bool odd = false;
+
+    // Where the neighbors of the lane's slots lie: at the row of zeros for an offset that is not of this
+    // phase.
+    unsigned places[kHeld][2];
+    unsigned fragments[2][4];
+    const auto read_places = [&](int i, int pair) {
+      const MBlock block(i);
+      // A block of one offset is multiplied only where that offset is there.
+      const bool present = kChannels >= 64
+                               ? block.exists()
+                               : block.offset() < Config::kOffsets && (offsets >> block.offset() & 1) != 0;
+      const unsigned short* from = locals + block.offset() * kRows + pair * 32;
+      places[i][0] = present ? from[0] : 0;
+      places[i][1] = present ? from[16] : 0;
+    };
+    const auto mask_of = [&](int pair) {
+      const uint2 mask = masks[pair];
+      return uint2{mask.x >> first_offset & offsets, mask.y >> first_offset & offsets};
+    };
 #pragma unroll
-    for (int i = 0; i < kHeld; ++i) places[i] = place(MBlock(i), 0);
-    unsigned mask = masks[0] >> first_offset & offsets;
+    for (int i = 0; i < kHeld; ++i) read_places(i, 0);
+    uint2 mask = mask_of(0);
 #pragma unroll 1
-    for (int step = 0; step < kSteps; ++step) {
-      const unsigned next_mask = step + 1 < kSteps ? masks[step + 1] >> first_offset & offsets : 0;
+    for (int pair = 0; pair < kSteps / 2; ++pair) {
+      const uint2 next_mask = pair + 1 < kSteps / 2 ? mask_of(pair + 1) : uint2{0, 0};
 #pragma unroll
       for (int i = 0; i < kHeld; ++i) {
         const MBlock block(i);
-        if ((mask & block.offsets()) != 0) {
-          const unsigned address = Inputs::address(inputs, places[i], block.chunk() + lane / 8 % 2);
-          if (odd) {
-            add_product(sums[i], fragments[1], address, grad_out);
-          } else {
-            add_product(sums[i], fragments[0], address, grad_out);
-          }
-          odd = !odd;
+        const bool first = (mask.x & block.offsets()) != 0;
+        const bool second = (mask.y & block.offsets()) != 0;
+        const int chunk = block.chunk() + lane / 8 % 2;
+        if (first && second) {
+          const unsigned addresses[2] = {Inputs::address(inputs, places[i][0], chunk),
+                                         Inputs::address(inputs, places[i][1], chunk)};
+          add_products<2>(sums[i], fragments, addresses, descriptor(0), descriptor(1));
+        } else if (first || second) {
+          const unsigned place = first ? places[i][0] : places[i][1];
+          const unsigned addresses[2] = {Inputs::address(inputs, place, chunk)};
+          add_products<1>(sums[i], fragments, addresses, descriptor(first ? 0 : 1), 0);
         }
-        if ((next_mask & block.offsets()) != 0) places[i] = place(block, step + 1);
+        if (((next_mask.x | next_mask.y) & block.offsets()) != 0) read_places(i, pair + 1);
       }
       mask = next_mask;
-      grad_out += 128;
+      lower += 2 * 128;
     }
     wgmma_wait<0>();
-    wgmma_release(fragments[0]);
-    wgmma_release(fragments[1]);
   }
 
-  /// `fragment` was last read by the product before the latest.
-  __device__ __forceinline__ static void add_product(float (&sums)[kColumns / 2], unsigned (&fragment)[4],
-                                                     unsigned address, unsigned long long grad_out) {
-    wgmma_wait<1>();
-    wgmma_release(fragment);
-    load_matrix_x4_transposed(fragment, address);
+  /// Nothing of the warpgroup is under way while registers are loaded: ptxas keeps what a product reads only
+  /// in straight code (ptx/wgmma_registers.cuh).
+  template <int kCount>
+  __device__ __forceinline__ static void add_products(float (&sums)[kColumns / 2],
+                                                      unsigned (&fragments)[2][4],
+                                                      const unsigned (&addresses)[2],
+                                                      unsigned long long first, unsigned long long second) {
+    wgmma_wait<0>();
+#pragma unroll
+    for (int k = 0; k < kCount; ++k) load_matrix_x4_transposed(fragments[k], addresses[k]);
     wgmma_fence();
-    WgmmaRegisters<Config::kCompute, kColumns, true>::run(sums, fragment, grad_out);
+#pragma unroll
+    for (int k = 0; k < kCount; ++k)
+      WgmmaRegisters<Config::kCompute, kColumns, true>::run(sums, fragments[k], k == 0 ? first : second);
     wgmma_commit();
   }
 

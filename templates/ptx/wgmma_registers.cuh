@@ -13,8 +13,12 @@ namespace flexgemm {
 template <ComputeType kCompute, int kColumns, bool kMnMajor = false>
 struct WgmmaRegisters;
 
-/// To be called once the products that read `a` were waited for: until then it may not change, and nobody but
-/// ptxas would know.
+// ptxas keeps a's registers until the wait only where it can see it: in straight code. Seen in the machine
+// code of products in branches of their own that took turns with two sets and waited for all but the latest:
+// both sets were one. Where products are in branches, wait for all of them before `a` is loaded.
+
+/// To be called once the products that read `a` were waited for: until then it may not change. It tells the
+/// compiler in front of ptxas alone.
 __device__ __forceinline__ void wgmma_release(unsigned (&a)[4]) {
   asm volatile("" : "+r"(a[0]), "+r"(a[1]), "+r"(a[2]), "+r"(a[3])::"memory");
 }

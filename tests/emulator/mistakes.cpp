@@ -20,7 +20,7 @@ constexpr const char* cluster_spec =
     "persistent_gemm.f16.wgmma.ci64.co128.v27.t256x128x64.s4.w8x1.b1.c2.vec16.16.16.bias0.storage.sm_90a";
 
 constexpr const char* resident_gradient_spec =
-    "resident_grad_weight.f16.wgmma.ci32.co40.v27.g14.t128x64x16.s2.w12x1.b1.vec16.16.16.bias0.partial.sm_"
+    "resident_grad_weight.f16.wgmma.ci32.co40.v27.g9.t128x64x16.s2.w8x1.b1.vec16.16.16.bias0.partial.sm_"
     "90a";
 
 }  // namespace
@@ -78,7 +78,8 @@ const std::vector<Mistake>& planted_mistakes() {
        "if constexpr (Config::kCluster > 1) cluster_sync();  // the others may still send to this block", "",
        "ended"},
       {"registers are loaded while wgmma still reads them", resident_gradient_spec,
-       "kernels/resident_grad_weight.cuh", "wgmma_wait<1>();", "wgmma_wait<2>();", "registers"},
+       "kernels/resident_grad_weight.cuh", "wgmma_wait<0>();\n#pragma unroll",
+       "wgmma_wait<1>();\n#pragma unroll", "registers"},
       {"places of another phase's inputs are taken for this one's", resident_gradient_spec,
        "kernels/resident_grad_weight.cuh", "(offsets >> block.offset() & 1) != 0", "true", ""},
       {"lists of rows overwrite those that are still read", resident_gradient_spec, "load/resident_items.cuh",
