@@ -113,7 +113,21 @@ PassShape shape_of(const PassDescription& pass) {
   shape.bias = bias_type(pass);
   if (const PreparedEpilogue* epilogue = prepare_epilogue(conv.epilogue)) shape.epilogue = epilogue->text;
   shape.output_dtype = pass.op == Op::grad_weight ? pass.gradient : storage_type(conv.dtype);
+  shape.resident = volume <= 32;  // as maps do, but for those of frames and of huge grids
   return shape;
+}
+
+PassKernels chosen_kernels(const TargetDevice& device, const PassShape& shape) {
+  const GemmChoice choice = choose_gemm(device, shape);
+  PassKernels result;
+  result.choice = {.algorithm = choice.algorithm,
+                   .kernel = codegen::to_string(choice.spec),
+                   .splits = choice.splits,
+                   .groups = choice.groups};
+  for (const codegen::KernelSpec& spec : kernels_of(device, shape, choice)) {
+    result.kernels.push_back(codegen::to_string(spec));
+  }
+  return result;
 }
 
 /// The types of bias that calls of a layer may bring; none for no bias.
@@ -191,18 +205,7 @@ TargetGpu complete(const TargetGpu& gpu) {
 }
 
 PassKernels pass_kernels(const PassDescription& pass, const TargetGpu& gpu) {
-  const TargetDevice device = device_of(gpu);
-  const PassShape shape = shape_of(pass);
-  const GemmChoice choice = choose_gemm(device, shape);
-  PassKernels result;
-  result.choice = {.algorithm = choice.algorithm,
-                   .kernel = codegen::to_string(choice.spec),
-                   .splits = choice.splits,
-                   .groups = choice.groups};
-  for (const codegen::KernelSpec& spec : kernels_of(device, shape, choice)) {
-    result.kernels.push_back(codegen::to_string(spec));
-  }
-  return result;
+  return chosen_kernels(device_of(gpu), shape_of(pass));
 }
 
 std::vector<std::string> kernels_for_pack(std::span<const PassDescription> passes, const TargetGpu& gpu) {
@@ -210,7 +213,10 @@ std::vector<std::string> kernels_for_pack(std::span<const PassDescription> passe
   for (const PassDescription& pass : passes) {
     require_description(pass);  // its variants' counts are kept in range
     for (const PassDescription& variant : variants(pass)) {
-      for (std::string& spec : pass_kernels(variant, gpu).kernels) specs.insert(std::move(spec));
+      PassShape shape = shape_of(variant);
+      do {  // also for maps that serve no resident layouts
+        for (std::string& spec : chosen_kernels(device_of(gpu), shape).kernels) specs.insert(std::move(spec));
+      } while (std::exchange(shape.resident, false));
     }
   }
   return {specs.begin(), specs.end()};

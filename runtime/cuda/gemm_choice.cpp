@@ -57,7 +57,8 @@ PassShape shape_of(const GemmPass& pass) {
           .output_alignment = output_alignment(pass),
           .bias = bias_type(pass),
           .output_dtype = pass.output_dtype,
-          .epilogue = pass.epilogue.epilogue == nullptr ? std::string() : pass.epilogue.epilogue->text};
+          .epilogue = pass.epilogue.epilogue == nullptr ? std::string() : pass.epilogue.epilogue->text,
+          .resident = pass.map->serves_resident_layouts()};
 }
 
 }  // namespace flexgemm::detail

@@ -2,6 +2,7 @@
 #include <cstddef>
 #include <limits>
 
+#include "codegen/resources.hpp"
 #include "core/fail.hpp"
 #include "cuda/device_array.hpp"
 #include "cuda/kernel_parameters.hpp"
@@ -82,20 +83,55 @@ void run_products(const PassRun& run, const Kernel& kernel, const Sums& sums) {
   launch_products(run, kernel, list, run.pass.feats, run.pass.grad_out, sums);
 }
 
+/// Parts of the groups of partial sums: as a table says, or so many a group.
+struct Parts {
+  const PartTable* table = nullptr;
+  std::int64_t each = 0;
+};
+
 /// Adds the partial sums in their order, converts, and adds to what the gradient holds, if asked to.
-void reduce(const PassRun& run, const DeviceArray<float>& partials, const PartTable& parts) {
+void reduce(const PassRun& run, const DeviceArray<float>& partials, const Parts& parts) {
   const GemmPass& pass = run.pass;
   const Kernel& kernel =
       run.kernels.get(reduce_gradient_spec(target_of(run.device()), shape_of(pass), run.choice));
-  const ReduceGradientParameters parameters{.partials = partials.data(),
-                                            .part_begin = parts.begin.data(),
-                                            .output = pass.output,
-                                            .accumulate = pass.accumulate ? 1 : 0,
-                                            .group_parts = 0};
+  const ReduceGradientParameters parameters{
+      .partials = partials.data(),
+      .part_begin = parts.table == nullptr ? nullptr : parts.table->begin.data(),
+      .output = pass.output,
+      .accumulate = pass.accumulate ? 1 : 0,
+      .group_parts = static_cast<std::int32_t>(parts.each)};
   const std::int64_t bytes = pass.conv->out_channels * run.volume() * pass.conv->in_channels *
                              static_cast<std::int64_t>(size_of(pass.output_dtype));
   kernel.launch(grid_stride_blocks(run.device(), kernel, bytes / kernel.spec().output_vector_bytes), 1,
                 parameters, run.stream);
+}
+
+/// From the resident layout, always split: all groups of offsets have as many parts, none of them empty.
+void run_resident(const PassRun& run, const Kernel& kernel) {
+  const GemmPass& pass = run.pass;
+  const codegen::KernelSpec& spec = kernel.spec();
+  const ResidentKey key{.block_rows = spec.row_tile, .capacity = codegen::resident_capacity(spec)};
+  const ResidentLayout& layout = pass.map->resident_layout(key, run.stream);
+  const std::int64_t groups = kernel.shape().groups;
+  const int count =
+      codegen::gradient_parts(spec, run.choice.splits, run.device().properties().multiprocessors);
+  const std::int64_t parts = std::clamp<std::int64_t>(count / groups, 1, layout.blocks);
+  const std::int64_t part = std::int64_t{spec.offsets} * spec.in_channels * spec.out_channels;
+  const DeviceArray<float> partials(run.memory(), groups * parts * part, run.stream);
+  const ResidentGradWeightParameters parameters{.feats = pass.feats,
+                                                .grad_out = pass.grad_out,
+                                                .output = partials.data(),
+                                                .order = layout.order.data(),
+                                                .masks = layout.masks.data(),
+                                                .locals = layout.locals.data(),
+                                                .phase_begin = layout.phase_begin.data(),
+                                                .phase_offsets = layout.phase_offsets.data(),
+                                                .input_begin = layout.input_begin.data(),
+                                                .inputs = layout.inputs.data(),
+                                                .blocks = static_cast<std::int32_t>(layout.blocks),
+                                                .parts = static_cast<std::int32_t>(parts)};
+  kernel.launch(groups, parts, parameters, run.stream);
+  reduce(run, partials, {.each = parts});
 }
 
 }  // namespace
@@ -103,6 +139,7 @@ void reduce(const PassRun& run, const DeviceArray<float>& partials, const PartTa
 void run_grad_weight(const PassRun& run) {
   const GemmPass& pass = run.pass;
   const Kernel& kernel = run.kernels.get(run.choice.spec);
+  if (run.choice.spec.kind == codegen::KernelKind::resident_grad_weight) return run_resident(run, kernel);
   if (!needs_reduction(shape_of(pass), run.choice)) {
     return run_products(run, kernel, {.target = pass.output, .accumulate = pass.accumulate});
   }
@@ -124,7 +161,7 @@ void run_grad_weight(const PassRun& run) {
                 .accumulate = false,
                 .parts = dense ? nullptr : &parts,
                 .part_count = count});
-  reduce(run, partials, parts);
+  reduce(run, partials, {.table = &parts});
 }
 
 }  // namespace flexgemm::detail
