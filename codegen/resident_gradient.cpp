@@ -68,8 +68,9 @@ std::vector<KernelSpec> resident_gradient_specs(const GemmProblem& problem, cons
 }
 
 /// A product, 64 rows of M by 16 slots, costs what a multiprocessor's shared memory needs for its operands,
-/// or its matrix unit: 16 cycles for the gathered operand, 2 columns a cycle for grad_out and 4 cycles for
-/// the places; half a cycle a column. Rows reach shared memory once for each group of offsets. The share of
+/// or its matrix unit: 16 cycles for the gathered operand, a quarter of a cycle a column for grad_out, 4
+/// cycles for the places; half a cycle a column. A warpgroup waits for its products before it loads for the
+/// next: three of them hide that. Rows reach shared memory once for each group of offsets. The share of
 /// products that are left out and the distinct inputs of a block are those of a surface. Not fitted to a GPU
 /// yet.
 double resident_gradient_nanoseconds(const GemmProblem& problem, const KernelSpec& spec) {
@@ -84,7 +85,8 @@ double resident_gradient_nanoseconds(const GemmProblem& problem, const KernelSpe
   const double blocks = resident_sum_blocks(spec) * (spec.warps_m / 4) * groups;
   const double products = rows / 16 * blocks * executed;
   const double cycles = std::max(20.0 + spec.column_tile / 4.0, spec.column_tile / 2.0) + 6;
-  const double arithmetic = products * cycles / (clock * problem.multiprocessors);
+  const double waits = spec.min_blocks * spec.warps_m / 4 >= 3 ? 1.0 : 1.25;
+  const double arithmetic = products * cycles * waits / (clock * problem.multiprocessors);
   const double inputs = std::min(1 + 0.04 * pairs_per_row * std::sqrt(256.0 / spec.row_tile), pairs_per_row);
   const double row_bytes =
       groups *
