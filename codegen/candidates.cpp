@@ -53,7 +53,7 @@ KernelSpec problem_spec(const GemmProblem& problem, KernelKind kind, OutputType 
 }
 
 KernelSpec with_shape(KernelSpec spec, const TileShape& shape) {
-  if (shape.kind == KernelKind::persistent_gemm) spec.kind = shape.kind;
+  if (shape.kind != KernelKind::implicit_gemm) spec.kind = shape.kind;
   spec.mma = shape.mma;
   spec.row_tile = shape.row_tile;
   spec.column_tile = shape.column_tile;
@@ -66,6 +66,8 @@ KernelSpec with_shape(KernelSpec spec, const TileShape& shape) {
   while (spec.kind == KernelKind::grad_weight && spec.stages > 2 &&
          shared_bytes(spec) > spec.architecture.shared_bytes_per_block())
     --spec.stages;
+  spec.min_blocks = shape.min_blocks;
+  if (is_resident(spec.kind)) return spec;  // what shared memory holds depends on its blocks
   spec.min_blocks = std::min(shape.min_blocks, resident_blocks(spec));
   return spec;
 }

@@ -87,6 +87,8 @@ const char* parameters_name(KernelKind kind) {
       return "ReducePartialsParameters";
     case KernelKind::grad_weight:
       return "GradWeightParameters";
+    case KernelKind::resident_gemm:
+      return "ResidentGemmParameters";
     case KernelKind::resident_grad_weight:
       return "ResidentGradWeightParameters";
     case KernelKind::reduce_gradient:

@@ -14,10 +14,10 @@ namespace {
 
 constexpr ElementType element_types[] = {ElementType::f32, ElementType::tf32, ElementType::f16,
                                          ElementType::bf16};
-constexpr KernelKind kernel_kinds[] = {KernelKind::implicit_gemm,   KernelKind::persistent_gemm,
-                                       KernelKind::gather_rows,     KernelKind::reduce_partials,
-                                       KernelKind::grad_weight,     KernelKind::resident_grad_weight,
-                                       KernelKind::reduce_gradient, KernelKind::transpose_weights};
+constexpr KernelKind kernel_kinds[] = {
+    KernelKind::implicit_gemm,        KernelKind::persistent_gemm, KernelKind::resident_gemm,
+    KernelKind::gather_rows,          KernelKind::reduce_partials, KernelKind::grad_weight,
+    KernelKind::resident_grad_weight, KernelKind::reduce_gradient, KernelKind::transpose_weights};
 constexpr MmaPath mma_paths[] = {MmaPath::ffma, MmaPath::mma_sync, MmaPath::wgmma};
 constexpr BiasType bias_types[] = {BiasType::none, BiasType::f32, BiasType::storage};
 constexpr OutputType output_types[] = {OutputType::storage, OutputType::partial, OutputType::chained};
@@ -202,6 +202,8 @@ const char* name(KernelKind kind) noexcept {
       return "reduce_partials";
     case KernelKind::grad_weight:
       return "grad_weight";
+    case KernelKind::resident_gemm:
+      return "resident_gemm";
     case KernelKind::resident_grad_weight:
       return "resident_grad_weight";
     case KernelKind::reduce_gradient:
@@ -249,9 +251,10 @@ std::string to_string(const KernelSpec& spec) {
 KernelSpec parse_spec(std::string_view text) {
   FieldReader reader(text);
   KernelSpec spec;
-  spec.kind = reader.one_of(kernel_kinds,
-                            "implicit_gemm, persistent_gemm, gather_rows, reduce_partials, grad_weight, "
-                            "resident_grad_weight, reduce_gradient or transpose_weights");
+  spec.kind = reader.one_of(
+      kernel_kinds,
+      "implicit_gemm, persistent_gemm, resident_gemm, gather_rows, reduce_partials, grad_weight, "
+      "resident_grad_weight, reduce_gradient or transpose_weights");
   spec.compute = reader.one_of(element_types, "f32, tf32, f16 or bf16");
   spec.mma = reader.one_of(mma_paths, "ffma, mma_sync or wgmma");
   spec.in_channels = reader.number("ci", "the input channels, such as ci64");

@@ -15,6 +15,7 @@ enum class KernelKind : std::uint8_t {
   implicit_gemm,  ///< gathered rows times weights; also the dense GEMM of explicit_gemm, as V = 1 with a row
                   ///< identity
   persistent_gemm,  ///< the same by a persistent grid of specialized warpgroups (wgmma): for wide layers
+  resident_gemm,    ///< the same for narrow layers, from inputs that a block's rows share in shared memory
   gather_rows,      ///< explicit_gemm's gather: [rows, V * Ci] from feats and the neighbor map
   reduce_partials,  ///< sums the float partials of a split reduction in split order, adds the bias, converts
   grad_weight,      ///< weight gradients: over the pairs of each offset, rows of grad_out times rows of feats
@@ -77,7 +78,7 @@ struct KernelSpec {
   int offsets = 1;  ///< grad_weight, resident_grad_weight and reduce_gradient: kernel offsets a block; else 1
 
   int row_tile = 64;     ///< output rows a cluster of blocks; grad_weight: output channels;
-                         ///< resident_grad_weight: slots of a block of the layout
+                         ///< resident kinds: slots of a block of the layout
   int column_tile = 64;  ///< output channels a block; grad_weight: input channels of each of its offsets;
                          ///< resident_grad_weight: all output channels, up to a width of wgmma
   int k_tile = 32;  ///< reduction elements a pipeline stage; grad_weight: pairs; resident_grad_weight: 16

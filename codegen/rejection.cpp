@@ -80,8 +80,9 @@ Reason check_vectors(const KernelSpec& spec) {
 
 Reason check_epilogue(const KernelSpec& spec) {
   if (spec.epilogue.empty()) return {};
-  const bool finishes_forward =
-      spec.kind == KernelKind::implicit_gemm || spec.kind == KernelKind::reduce_partials;
+  const bool finishes_forward = spec.kind == KernelKind::implicit_gemm ||
+                                spec.kind == KernelKind::resident_gemm ||
+                                spec.kind == KernelKind::reduce_partials;
   if (!finishes_forward || spec.output == OutputType::partial) {
     return sentence("the epilogue ", spec.epilogue,
                     " needs finished sums of a forward pass: ", name(spec.kind),
@@ -309,6 +310,48 @@ Reason check_resident_gradient(const KernelSpec& spec) {
   return {};
 }
 
+/// templates/kernels/resident_gemm.cuh
+Reason check_resident_gemm(const KernelSpec& spec) {
+  if (spec.mma != MmaPath::wgmma || spec.output != OutputType::storage) {
+    return sentence("resident_gemm multiplies with wgmma and finishes its rows: its path is ", name(spec.mma),
+                    ".");
+  }
+  const int row_bytes = spec.in_channels * storage_bytes(spec.compute);
+  if (row_bytes != 32 && row_bytes != 64 && row_bytes != 128 && row_bytes != 256) {
+    return sentence("resident_gemm takes input rows of 32, 64, 128 or 256 bytes: they have ", row_bytes, ".");
+  }
+  const bool has_width =
+      std::find(std::begin(wgmma_widths), std::end(wgmma_widths), spec.column_tile) != std::end(wgmma_widths);
+  if (!has_width || spec.column_tile < spec.out_channels || spec.column_tile > 128) {
+    return sentence("the column tile must be 16, 32, 64, 96 or 128 and hold all ", spec.out_channels,
+                    " output channels: it is ", spec.column_tile, ".");
+  }
+  constexpr int most_offsets = 32;  // bits of a mask
+  if (spec.volume > most_offsets) {
+    return sentence("a resident layout has at most ", most_offsets, " kernel offsets: there are ",
+                    spec.volume, ".");
+  }
+  if (spec.warps_n != 1 || spec.warps_m % 4 != 0 || spec.row_tile < 64 || spec.row_tile > 512 ||
+      spec.row_tile % (16 * spec.warps_m) != 0) {
+    return sentence(
+        "resident_gemm has 64 to 512 slots a block, a multiple of 64 for each warpgroup: there are ",
+        spec.row_tile, " for ", spec.warps_m, " x ", spec.warps_n, " warps.");
+  }
+  if (spec.k_tile * storage_bytes(spec.compute) != 128 || spec.stages < 2 || spec.stages > 8) {
+    return sentence("resident_gemm has 2 to 8 stages of K tiles of 128 bytes: there are ", spec.stages,
+                    " of ", spec.k_tile * storage_bytes(spec.compute), " bytes.");
+  }
+  if (spec.feats_vector_bytes != 16 || spec.weight_vector_bytes != 16) {
+    return sentence("resident_gemm copies 16 bytes at a time: vectors have ", spec.feats_vector_bytes,
+                    " and ", spec.weight_vector_bytes, " bytes.");
+  }
+  if (resident_capacity(spec) < spec.row_tile) {
+    return sentence("a block must hold an input row for each of its ", spec.row_tile,
+                    " slots: shared memory has room for ", resident_capacity(spec), ".");
+  }
+  return {};
+}
+
 Reason check_stages(const KernelSpec& spec) {
   if (is_resident(spec.kind)) return {};
   if (spec.stages < 2 || spec.stages > 8) {
@@ -352,7 +395,7 @@ Reason check_shared_memory(const KernelSpec& spec) {
 }
 
 int accumulators(const KernelSpec& spec) {
-  if (is_resident(spec.kind)) return resident_sum_blocks(spec) * spec.column_tile / 2;
+  if (spec.kind == KernelKind::resident_grad_weight) return resident_sum_blocks(spec) * spec.column_tile / 2;
   const int columns = spec.kind == KernelKind::grad_weight ? gradient_columns(spec) : spec.column_tile;
   return spec.row_tile * columns / block_threads(spec);
 }
@@ -377,9 +420,10 @@ std::optional<std::string> rejection(const KernelSpec& spec) {
   if (!is_tiled(spec.kind)) return {};
   if (Reason reason = check_cluster(spec)) return reason;
   const KernelSpec block = block_of(spec);
-  const auto check_kind = spec.kind == KernelKind::resident_grad_weight ? check_resident_gradient
-                          : spec.kind == KernelKind::grad_weight        ? check_gradient_tile
-                                                                        : check_tile;
+  const auto check_kind = spec.kind == KernelKind::resident_gemm          ? check_resident_gemm
+                          : spec.kind == KernelKind::resident_grad_weight ? check_resident_gradient
+                          : spec.kind == KernelKind::grad_weight          ? check_gradient_tile
+                                                                          : check_tile;
   for (const auto check :
        {check_capability, check_output, check_kind, check_stages, check_shared_memory, check_registers}) {
     if (Reason reason = check(block)) return reason;

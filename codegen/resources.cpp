@@ -102,11 +102,25 @@ int resident_fixed_stage_bytes(const KernelSpec& spec) noexcept {
   return grad_out + spec.offsets * spec.row_tile * 2 + spec.row_tile / 4;
 }
 
+// templates/kernels/resident_gemm.cuh: weight tiles, inputs, locals
+int resident_gemm_bytes(const KernelSpec& spec, int capacity, int pitch) noexcept {
+  const int operands = spec.stages * spec.column_tile * 128 + (1 + capacity) * pitch;
+  return static_cast<int>(
+      round_up(std::max(operands + spec.volume * spec.row_tile * 2, epilogue_bytes(spec)), 128));
+}
+
 int resident_bytes(const KernelSpec& spec, int capacity) noexcept {
   const int pitch = std::max(128, spec.in_channels * storage_bytes(spec.compute));
+  if (spec.kind == KernelKind::resident_gemm) return resident_gemm_bytes(spec, capacity, pitch);
   const int stage =
       static_cast<int>(round_up(resident_fixed_stage_bytes(spec) + (1 + capacity) * pitch, 1024));
   return static_cast<int>(round_up(spec.stages * stage + 2 * (spec.row_tile + capacity) * 4, 128));
+}
+
+/// Sums, one or two sets of four fragments, and addresses.
+int resident_gemm_registers(const KernelSpec& spec) noexcept {
+  const int row_blocks = spec.row_tile / 16 / std::max(spec.warps_m, 1);
+  return row_blocks * spec.column_tile / 2 + (row_blocks > 1 ? 32 : 16) + 32;
 }
 
 // templates/kernels/persistent_gemm.cuh: stages, then for each its flags and two barriers, then the item
@@ -125,7 +139,9 @@ KernelSpec block_of(const KernelSpec& spec) {
   return block;
 }
 
-bool is_resident(KernelKind kind) noexcept { return kind == KernelKind::resident_grad_weight; }
+bool is_resident(KernelKind kind) noexcept {
+  return kind == KernelKind::resident_gemm || kind == KernelKind::resident_grad_weight;
+}
 
 bool is_tiled(KernelKind kind) noexcept {
   return kind == KernelKind::implicit_gemm || kind == KernelKind::persistent_gemm ||
@@ -171,6 +187,7 @@ int block_threads(const KernelSpec& spec) noexcept {
 }
 
 bool is_gathered_gemm(const KernelSpec& spec) noexcept {
+  if (spec.kind == KernelKind::resident_gemm) return true;
   return spec.kind == KernelKind::implicit_gemm || spec.kind == KernelKind::persistent_gemm;
 }
 
@@ -194,6 +211,7 @@ int resident_shared_bytes(const KernelSpec& spec) noexcept {
 int estimated_registers(const KernelSpec& spec) noexcept {
   if (spec.kind == KernelKind::grad_weight) return gradient_registers(spec);
   if (spec.kind == KernelKind::resident_grad_weight) return resident_gradient_registers(spec);
+  if (spec.kind == KernelKind::resident_gemm) return resident_gemm_registers(spec);
   const int warp_rows = spec.row_tile / spec.cluster / spec.warps_m;
   const int warp_columns = spec.column_tile / spec.warps_n;
   const int accumulators = warp_rows * warp_columns / 32;

@@ -21,7 +21,8 @@ bool uses_async_copy(const KernelSpec& spec) noexcept;
 /// Dynamic shared memory a block, as the kernel's template lays it out; 0 for the kinds without.
 int shared_bytes(const KernelSpec& spec) noexcept;
 
-/// Whether the kind multiplies gathered rows by weights: implicit_gemm and persistent_gemm.
+/// Whether the kind multiplies gathered rows by weights: implicit_gemm, persistent_gemm and
+/// resident_gemm.
 bool is_gathered_gemm(const KernelSpec& spec) noexcept;
 
 /// Shared memory of a multiprocessor that one resident block occupies: shared_bytes and the system's share.

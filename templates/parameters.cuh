@@ -131,6 +131,28 @@ struct ResidentGradWeightParameters {
 };
 // grid: x = groups, y = parts
 
+/// resident_gemm: what implicit_gemm computes, from the resident layout: rows in blocks of kRowTile slots
+/// that are close in space, so that the distinct input rows of a block, cut into phases of offsets where they
+/// are too many, fit in shared memory. Members of the layout as resident_grad_weight's.
+struct ResidentGemmParameters {
+  const void* feats;              // [*, Ci] storage type
+  const void* weight;             // [Co, V, Ci] storage type
+  const void* bias;               // [Co] or null
+  void* output;                   // [rows, Co] storage type
+  const int* order;               // [blocks * kRowTile] output row of a slot, -1: none
+  const unsigned* masks;          // [blocks * kRowTile / 16]
+  const unsigned short* locals;   // [blocks, V, kRowTile]
+  const int* phase_begin;         // [blocks + 1]
+  const unsigned* phase_offsets;  // [phases]
+  const long long* input_begin;   // [phases + 1]
+  const unsigned* inputs;         // [input_begin[phases]]
+  const void* residual;           // [rows, Co] storage type, if the epilogue reads it
+  const float* scale;             // [Co], likewise
+  const float* shift;             // [Co], likewise
+  long long rows;                 // output rows
+};
+// grid: x = blocks
+
 /// reduce_gradient: output[co, v, ci] = partials[p][co, v % kOffsets, ci] summed over the parts p of v's
 /// group, in their order.
 struct ReduceGradientParameters {

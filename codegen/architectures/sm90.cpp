@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "../resources.hpp"
 #include "tile_rules.hpp"
 
 // Hopper: wgmma from shared memory where rows come in vectors of at least 4 bytes, mma.sync otherwise. The
@@ -35,6 +36,19 @@ constexpr TileShape persistent_shapes[] = {
     {256, 128, 8, 1, 1, 128, 6, MmaPath::wgmma, 1, KernelKind::persistent_gemm, 2},
 };
 
+/// Blocks of the resident layout for narrow layers: two or more blocks a multiprocessor, so that one copies
+/// its inputs while another multiplies. The columns are all output channels.
+constexpr TileShape resident_shapes[] = {
+    {256, 0, 8, 1, 2, 128, 3, MmaPath::wgmma, 1, KernelKind::resident_gemm},
+    {256, 0, 4, 1, 2, 128, 3, MmaPath::wgmma, 1, KernelKind::resident_gemm},
+    {256, 0, 8, 1, 3, 128, 3, MmaPath::wgmma, 1, KernelKind::resident_gemm},
+    {512, 0, 16, 1, 1, 128, 4, MmaPath::wgmma, 1, KernelKind::resident_gemm},
+    {512, 0, 8, 1, 1, 128, 4, MmaPath::wgmma, 1, KernelKind::resident_gemm},
+    {128, 0, 4, 1, 4, 128, 3, MmaPath::wgmma, 1, KernelKind::resident_gemm},
+    {128, 0, 8, 1, 3, 128, 3, MmaPath::wgmma, 1, KernelKind::resident_gemm},
+    {256, 0, 8, 1, 1, 128, 4, MmaPath::wgmma, 1, KernelKind::resident_gemm},
+};
+
 /// wgmma truncates floats to tf32 where mma.sync's operands are rounded: an error of up to 1e-3 a product,
 /// less in sums of many. Few channels make short sums, and gain nothing from wgmma.
 bool suits_wgmma(const GemmProblem& problem) {
@@ -49,6 +63,11 @@ bool suits_persistent(const GemmProblem& problem) {
   const int k_tile = 128 / storage_bytes(problem.compute);
   return problem.unproven && suits_wgmma(problem) && problem.in_channels >= k_tile &&
          problem.out_channels >= 128;
+}
+
+/// Input rows of 32 to 256 bytes, and at most 128 output channels.
+bool suits_resident(const GemmProblem& problem) {
+  return problem.resident && suits_wgmma(problem) && problem.out_channels <= 128;
 }
 
 /// So few rows that the widest tiles would leave half of the device idle: narrower ones split the work finer.
@@ -77,6 +96,13 @@ std::vector<TileShape> tile_shapes(const GemmProblem& problem) {
   // From 17 to 32 columns mma.sync with short K tiles is ahead of wgmma, which only has long ones.
   const bool mma_sync_first = problem.out_channels > 16 && problem.out_channels <= 32;
   shapes.insert(mma_sync_first ? shapes.begin() : shapes.end(), mma_sync.begin(), mma_sync.end());
+  if (suits_resident(problem)) {
+    for (TileShape shape : resident_shapes) {
+      shape.column_tile = *std::find_if(std::begin(wgmma_widths), std::end(wgmma_widths),
+                                        [&](int width) { return width >= problem.out_channels; });
+      shapes.push_back(shape);
+    }
+  }
   if (suits_persistent(problem)) {
     std::vector<TileShape> persistent;
     for (const TileShape& shape : persistent_shapes) {

@@ -136,6 +136,28 @@ static_assert(offsetof(ResidentGradWeightParameters, output) == 16);
 static_assert(offsetof(ResidentGradWeightParameters, inputs) == 72);
 static_assert(offsetof(ResidentGradWeightParameters, blocks) == 80);
 
+struct ResidentGemmParameters {
+  const void* feats;
+  const void* weight;
+  const void* bias;
+  void* output;
+  const std::int32_t* order;
+  const std::uint32_t* masks;
+  const std::uint16_t* locals;
+  const std::int32_t* phase_begin;
+  const std::uint32_t* phase_offsets;
+  const std::int64_t* input_begin;
+  const std::uint32_t* inputs;
+  const void* residual = nullptr;
+  const float* scale = nullptr;
+  const float* shift = nullptr;
+  std::int64_t rows;
+};
+static_assert(sizeof(ResidentGemmParameters) == 120);
+static_assert(offsetof(ResidentGemmParameters, order) == 32);
+static_assert(offsetof(ResidentGemmParameters, inputs) == 80);
+static_assert(offsetof(ResidentGemmParameters, rows) == 112);
+
 struct ReduceGradientParameters {
   const float* partials;
   const std::int32_t* part_begin;

@@ -22,8 +22,9 @@ struct StoreRows {
 
   /// `shared` has kBytes that no other warp uses any more. `first_slot` is the tile's first slot in the
   /// order.
+  template <class Parameters>
   __device__ __forceinline__ static void run(const Accumulator& accumulator, unsigned char* shared,
-                                             const ImplicitGemmParameters& parameters, long long first_slot,
+                                             const Parameters& parameters, long long first_slot,
                                              int first_channel, int split, int warp_row, int warp_column) {
     const int lane = threadIdx.x % 32;
     float* staging =

@@ -30,6 +30,8 @@ Verdict judge(const codegen::KernelSpec& spec, const Workshop& workshop, const E
               int rounds, std::uint64_t seed);
 
 // Experiments with one kind of kernel, in files of their own.
+Verdict examine_resident_gemm(const codegen::KernelSpec& spec, const Workshop& workshop, int rounds,
+                              std::uint64_t seed);
 Verdict examine_resident_grad_weight(const codegen::KernelSpec& spec, const Workshop& workshop, int rounds,
                                      std::uint64_t seed);
 

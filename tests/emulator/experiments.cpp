@@ -6,6 +6,7 @@
 #include "codegen/resources.hpp"
 #include "emulator/box_map.hpp"
 #include "emulator/experiment.hpp"
+#include "emulator/finish.hpp"
 #include "emulator/layouts.hpp"
 #include "emulator/machine.hpp"
 #include "emulator/tensor.hpp"
@@ -21,44 +22,6 @@ using codegen::KernelSpec;
 using codegen::OutputType;
 
 namespace {
-
-/// The one epilogue that the emulated specs have, and its formula.
-constexpr const char* known_epilogue = "relu((acc+bias)*scale+shift+residual)";
-
-/// Operands of the last arithmetic: bias, residual, scale and shift.
-struct Finish {
-  Tensor bias, residual, scale, shift;
-
-  Finish(const KernelSpec& spec, std::int64_t rows, std::uint64_t seed)
-      : bias(Tensor::random(spec.bias == BiasType::f32 ? ElementType::f32 : spec.compute, spec.out_channels,
-                            1.0, seed)),
-        residual(Tensor::random(spec.compute, rows * spec.out_channels, 1.0, seed + 1)),
-        scale(Tensor::random(ElementType::f32, spec.out_channels, 1.0, seed + 2)),
-        shift(Tensor::random(ElementType::f32, spec.out_channels, 1.0, seed + 3)) {}
-
-  template <class Parameters>
-  void bind(const KernelSpec& spec, Parameters& parameters) const {
-    parameters.bias = spec.bias == BiasType::none ? nullptr : bias.data();
-    if (spec.epilogue.empty()) return;
-    parameters.residual = residual.data();
-    parameters.scale = static_cast<const float*>(scale.data());
-    parameters.shift = static_cast<const float*>(shift.data());
-  }
-
-  /// Applies it to finished sums without bias [rows, Co].
-  void apply(const KernelSpec& spec, std::vector<double>& sums) const {
-    if (spec.output == OutputType::partial) return;
-    if (!spec.epilogue.empty() && spec.epilogue != known_epilogue)
-      throw std::invalid_argument("no formula here for the epilogue " + spec.epilogue);
-    for (std::size_t i = 0; i < sums.size(); ++i) {
-      const auto channel = static_cast<std::int64_t>(i) % spec.out_channels;
-      if (spec.bias != BiasType::none) sums[i] += bias.at(channel);
-      if (!spec.epilogue.empty())
-        sums[i] = std::max(
-            0.0, sums[i] * scale.at(channel) + shift.at(channel) + residual.at(static_cast<std::int64_t>(i)));
-    }
-  }
-};
 
 Verdict examine_implicit_gemm(const KernelSpec& spec, const Workshop& workshop, int rounds,
                               std::uint64_t seed) {
@@ -381,6 +344,8 @@ Verdict examine(const KernelSpec& spec, const Workshop& workshop, int rounds, st
       return examine_reduce_partials(spec, workshop, rounds, seed);
     case KernelKind::grad_weight:
       return examine_grad_weight(spec, workshop, rounds, seed);
+    case KernelKind::resident_gemm:
+      return examine_resident_gemm(spec, workshop, rounds, seed);
     case KernelKind::resident_grad_weight:
       return examine_resident_grad_weight(spec, workshop, rounds, seed);
     case KernelKind::reduce_gradient:

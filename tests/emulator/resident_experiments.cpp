@@ -5,6 +5,7 @@
 #include "codegen/emit.hpp"
 #include "codegen/resources.hpp"
 #include "emulator/experiment.hpp"
+#include "emulator/finish.hpp"
 #include "emulator/layouts.hpp"
 #include "op/voxel_cloud.hpp"
 #include "reference/reference.hpp"
@@ -60,6 +61,43 @@ ResidentMap make_resident_map(const KernelSpec& spec, bool tight, std::uint64_t 
 }
 
 }  // namespace
+
+Verdict examine_resident_gemm(const KernelSpec& spec, const Workshop& workshop, int rounds,
+                              std::uint64_t seed) {
+  const ResidentMap resident = make_resident_map(spec, seed % 2 == 1, seed);
+  const std::int64_t rows = resident.map.rows;
+  const std::int64_t k = std::int64_t{spec.volume} * spec.in_channels;
+  const Tensor feats = Tensor::random(spec.compute, rows * spec.in_channels, 1.0, seed + 10);
+  const Tensor weight =
+      Tensor::random(spec.compute, k * spec.out_channels, 1.0 / std::sqrt(static_cast<double>(k)), seed + 11);
+  const Finish finish(spec, rows, seed + 12);
+  Tensor output(output_type(spec), rows * spec.out_channels);
+  detail::ResidentGemmParameters parameters{
+      .feats = feats.data(),
+      .weight = weight.data(),
+      .bias = nullptr,
+      .output = output.data(),
+      .order = ResidentMap::elements<std::int32_t>(resident.order),
+      .masks = ResidentMap::elements<std::uint32_t>(resident.masks),
+      .locals = ResidentMap::elements<std::uint16_t>(resident.locals),
+      .phase_begin = ResidentMap::elements<std::int32_t>(resident.phase_begin),
+      .phase_offsets = ResidentMap::elements<std::uint32_t>(resident.phase_offsets),
+      .input_begin = ResidentMap::elements<std::int64_t>(resident.input_begin),
+      .inputs = ResidentMap::elements<std::uint32_t>(resident.inputs),
+      .rows = rows};
+  finish.bind(spec, parameters);
+  const codegen::LaunchShape shape = launch_shape(spec);
+  Experiment experiment{
+      .launch = {.grid = {static_cast<unsigned>(resident.layout.blocks), 1, 1},
+                 .threads = shape.threads,
+                 .shared_bytes = shape.shared_bytes,
+                 .parameters = &parameters},
+      .output = &output,
+      .expected = reference::forward(resident.map.view(), feats.values().data(), weight.values().data(),
+                                     nullptr, spec.in_channels, spec.out_channels)};
+  finish.apply(spec, experiment.expected);
+  return judge(spec, workshop, experiment, rounds, seed);
+}
 
 Verdict examine_resident_grad_weight(const KernelSpec& spec, const Workshop& workshop, int rounds,
                                      std::uint64_t seed) {

@@ -68,6 +68,9 @@ inline int atomicAdd(int* target, int value) {
   return before;
 }
 
+inline int __popc(unsigned value) { return __builtin_popcount(value); }
+inline int __ffs(int value) { return __builtin_ffs(value); }
+
 inline unsigned __shfl_sync(unsigned, unsigned value, int source_lane) {
   return flexgemm::emulator::exchange(value, source_lane);
 }
