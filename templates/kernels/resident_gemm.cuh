@@ -116,13 +116,7 @@ struct ResidentGemm {
     constexpr int kElements = 16 / static_cast<int>(sizeof(Storage));
     constexpr int kOffsetChunks = Walk::kRowBytes / 16 / Walk::kTilesAnOffset;  // of one offset in a tile
     const int chunk = threadIdx.x % 8;
-    int offsets[Walk::kOffsetsATile];
-    ahead.offsets(offsets);
-    int offset = offsets[0];
-#pragma unroll
-    for (int i = 1; i < Walk::kOffsetsATile; ++i) {
-      if (chunk / kOffsetChunks == i) offset = offsets[i];
-    }
+    const int offset = ahead.offset(chunk / kOffsetChunks);
     const int channel = (ahead.part * 8 + chunk % kOffsetChunks) * kElements;
     const Storage* weight = static_cast<const Storage*>(parameters.weight);
 #pragma unroll

@@ -29,6 +29,13 @@ struct OffsetWalk {
       left &= left - 1;
     }
   }
+  /// The index-th of them.
+  __device__ __forceinline__ int offset(int index) const {
+    unsigned left = rest;
+#pragma unroll
+    for (int i = 0; i < kOffsetsATile - 1; ++i) left &= i < index ? left - 1 : left;
+    return __ffs(static_cast<int>(left)) - 1;
+  }
   /// The same as a set.
   __device__ __forceinline__ unsigned set() const {
     unsigned left = rest;
