@@ -163,11 +163,12 @@ int most_groups(int volume) noexcept { return volume <= 32 ? volume : 1; }
 
 int default_groups(const GemmProblem& problem, const KernelSpec& spec) {
   constexpr int three_planes = 3;
-  constexpr int fewest_row_bytes = 2048;      // below, adding sums costs what less waste gains
-  constexpr std::int64_t most_rows = 40'000;  // above, one order leaves little waste
+  constexpr int fewest_row_bytes = 2048;       // below, adding sums costs what less waste gains
+  constexpr std::int64_t fewest_rows = 8'000;  // below, each group has too few tiles to share out evenly
+  constexpr std::int64_t most_rows = 40'000;   // above, one order leaves little waste
   const int row_bytes = problem.in_channels * storage_bytes(problem.compute);
   const bool pays = spec.kind == KernelKind::persistent_gemm && spec.output == OutputType::storage &&
-                    row_bytes >= fewest_row_bytes && problem.rows <= most_rows;
+                    row_bytes >= fewest_row_bytes && problem.rows >= fewest_rows && problem.rows <= most_rows;
   return pays && problem.volume >= 9 && most_groups(problem.volume) >= three_planes ? three_planes : 1;
 }
 

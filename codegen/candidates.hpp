@@ -26,8 +26,8 @@ struct GemmProblem {
   int weight_alignment = 16;
   int output_alignment = 16;
   BiasType bias = BiasType::none;
-  /// Whether kernels are wanted that have not passed the tests on a GPU as they are now: for those tests.
-  bool unproven = false;
+  /// Whether kernels are wanted, too, that are never the fastest and not offered otherwise: for tests.
+  bool unoffered = false;
   std::string epilogue{};  ///< as in KernelSpec; `output_alignment` covers the residual's pointer, if any
 };
 

@@ -128,6 +128,41 @@ double gemm_ns(const GemmProblem& problem, const MapStatistics& map, const PassP
   return std::max(join(constants.overlap, {busy, memory}), alone);
 }
 
+/// Of V offsets those that 64 rows of a block of the resident layout visit: the rows are near each other
+/// rather than alike. Counted on spheres (12.8 pairs a row) and a LiDAR scan (6.3): 0.68 and 0.76 in blocks
+/// of 256, less in larger ones.
+double resident_steps(const MapStatistics& map, int block_rows) {
+  const double share = 0.72 * std::pow(256.0 / block_rows, 0.1);
+  return std::clamp(share * map.volume, pairs_per_row(map), static_cast<double>(map.volume));
+}
+
+/// resident_gemm: both operands of 64 rows and an offset pass through a multiprocessor's shared memory, 128
+/// bytes a cycle, and little else does.
+double resident_ns(const GemmProblem& problem, const MapStatistics& map, const PassPlan& plan,
+                   const CostConstants& constants) {
+  constexpr double cycles_per_ns = 1.7;
+  constexpr double block_cycles = 3000;  // until a block's inputs are there: three latencies and the copy
+  constexpr double step_cycles = 40;     // barrier and latencies that other warpgroups do not cover
+  const KernelSpec& spec = plan.spec;
+  const double element = storage_bytes(spec.compute);
+  const double row_bytes = spec.in_channels * element;
+  const double row_blocks = spec.row_tile / 64.0;
+  const double blocks = std::ceil(static_cast<double>(map.rows) / spec.row_tile);
+  const double steps = resident_steps(map, spec.row_tile);
+  const double block =
+      steps * (row_blocks * (64 + spec.column_tile) * row_bytes / 128 + step_cycles) / cycles_per_ns;
+  const double resident = spec.min_blocks;
+  const double each = blocks / problem.multiprocessors;
+  const double rounds = each <= resident ? std::ceil(each) : each + 0.5;
+  const double busy = rounds * (block + block_cycles / cycles_per_ns / resident);
+  const double alone = block + block_cycles / cycles_per_ns;
+  const double layout_bytes = 2.0 * map.volume + 12;
+  const double memory = static_cast<double>(map.rows) *
+                        (1.6 * row_bytes + spec.out_channels * element + layout_bytes) /
+                        constants.memory_bytes_per_ns;
+  return std::max(join(constants.overlap, {busy, memory}), alone);
+}
+
 /// What specialized warpgroups, claimed tiles and skipped blocks of 64 rows make of the same tile's time, and
 /// row orders of groups of offsets (measured on an H100, docs/performance.md: 0.90 to 0.93, with groups 0.83
 /// of that). Narrow layers and tall tiles starve the one warpgroup that gathers.
@@ -167,6 +202,8 @@ double masked_steps(const MapStatistics& map, int row_tile) {
 
 double predicted_ms(const GemmProblem& problem, const MapStatistics& map, const PassPlan& plan,
                     const CostConstants& constants) {
+  if (plan.spec.kind == KernelKind::resident_gemm)
+    return (constants.launch_ns + resident_ns(problem, map, plan, constants)) * 1e-6;
   double ns = constants.launch_ns + gemm_ns(problem, map, plan, constants) * persistent_share(plan.spec);
   const double element = storage_bytes(problem.compute);
   const double rows = static_cast<double>(map.rows);

@@ -7,6 +7,7 @@
 #include "cuda/kernel_parameters.hpp"
 #include "cuda/pass_run.hpp"
 #include "cuda/persistent_gemm.hpp"
+#include "cuda/resident_gemm.hpp"
 
 namespace flexgemm::detail {
 
@@ -133,6 +134,10 @@ const TileLayout& layout_of(const GatherGemm& gemm, LayoutKind kind) {
 
 void run_algorithm(const GatherGemm& gemm) {
   const Kernel& kernel = gemm.run.kernels.get(gemm.choice().spec);
+  if (kernel.spec().kind == codegen::KernelKind::resident_gemm) {
+    return launch_resident(gemm.run, kernel, gemm.map,
+                           {.feats = gemm.input, .weight = gemm.weight, .output = gemm.run.pass.output});
+  }
   switch (gemm.choice().algorithm) {
     case Algorithm::explicit_gemm:
       return run_explicit(gemm, kernel);

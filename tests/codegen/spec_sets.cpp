@@ -134,8 +134,7 @@ void visit_scattered(std::size_t count, const Visit& visit) {
 /// The candidates, also those that only tests ask for.
 std::vector<KernelSpec> all_candidates(const RepresentativeProblem& each) {
   GemmProblem problem = each.problem;
-  problem.resident = true;
-  problem.unproven = true;
+  problem.unoffered = true;
   problem.resident = problem.volume <= 32;
   return gemm_candidates(problem, each.output);
 }

@@ -199,7 +199,7 @@ TEST_CASE("groups of offsets are chained for wide layers of few rows alone") {
                               .out_channels = channels,
                               .volume = volume,
                               .rows = rows,
-                              .unproven = true};
+                              .unoffered = true};
     for (const KernelSpec& spec : gemm_candidates(problem, OutputType::storage)) {
       if (spec.kind == KernelKind::persistent_gemm) return default_groups(problem, spec);
     }

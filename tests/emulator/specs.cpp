@@ -20,11 +20,8 @@ struct Layer {
 /// Aligned and odd channels, one offset and many, K tiles of one step, of several, and across steps.
 constexpr std::array layers = {Layer{64, 64, 27}, Layer{128, 256, 8}, Layer{3, 16, 27},   Layer{17, 5, 27},
                                Layer{96, 200, 9}, Layer{72, 136, 27}, Layer{16, 32, 125}, Layer{256, 96, 1},
-<<<<<<< HEAD
-                               Layer{24, 40, 12}, Layer{32, 40, 27},  Layer{16, 8, 12}};
-=======
-                               Layer{24, 40, 12}, Layer{32, 24, 27},  Layer{16, 16, 27},  Layer{128, 96, 27}};
->>>>>>> 5610373 (Forward of narrow layers from the resident layout: the kernel, its rules, and experiments on the emulator)
+                               Layer{24, 40, 12}, Layer{32, 40, 27},  Layer{16, 8, 12},   Layer{16, 16, 27},
+                               Layer{128, 96, 27}};
 
 std::string number(int value) { return std::to_string(value); }
 
@@ -93,9 +90,9 @@ std::vector<KernelSpec> emulated_specs() {
                             .out_channels = layer.out_channels,
                             .volume = layer.volume,
                             .rows = 100'000,
+                            .resident = layer.volume <= 32,
                             .bias = biases[index % biases.size()],
-                            .resident = true,
-                            .unproven = true,
+                            .unoffered = true,
                             .epilogue = index % 4 == 1 ? "relu((acc+bias)*scale+shift+residual)" : ""};
         add_problem(collection, problem, OutputType::storage);
         problem.bias = BiasType::none;
@@ -103,7 +100,6 @@ std::vector<KernelSpec> emulated_specs() {
         add_problem(collection, problem, OutputType::partial);
         problem.kind = KernelKind::grad_weight;
         add_problem(collection, problem, OutputType::storage);
-        problem.resident = layer.volume <= 32;
         add_problem(collection, problem, OutputType::partial);
         ++index;
       }

@@ -122,7 +122,7 @@ struct PersistentLayer {
   std::vector<codegen::KernelSpec> specs(codegen::OutputType output) {
     auto problem = detail::gemm_problem(detail::target_of(backend->cuda_device()), detail::shape_of(pass()),
                                         Algorithm::masked_implicit_gemm);
-    problem.unproven = true;
+    problem.unoffered = true;
     std::vector<codegen::KernelSpec> specs;
     if (!problem.architecture.has_wgmma(problem.compute)) SKIP("this GPU has no wgmma");
     for (const codegen::KernelSpec& spec : codegen::gemm_candidates(problem, output)) {
