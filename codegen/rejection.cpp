@@ -337,8 +337,8 @@ Reason check_resident_gemm(const KernelSpec& spec) {
         "resident_gemm has 64 to 512 slots a block, a multiple of 64 for each warpgroup: there are ",
         spec.row_tile, " for ", spec.warps_m, " x ", spec.warps_n, " warps.");
   }
-  if (spec.k_tile * storage_bytes(spec.compute) != 128 || spec.stages < 2 || spec.stages > 8) {
-    return sentence("resident_gemm has 2 to 8 stages of K tiles of 128 bytes: there are ", spec.stages,
+  if (spec.k_tile * storage_bytes(spec.compute) != 128 || spec.stages < 3 || spec.stages > 8) {
+    return sentence("resident_gemm has 3 to 8 stages of K tiles of 128 bytes: there are ", spec.stages,
                     " of ", spec.k_tile * storage_bytes(spec.compute), " bytes.");
   }
   if (spec.feats_vector_bytes != 16 || spec.weight_vector_bytes != 16) {

@@ -120,7 +120,7 @@ int resident_bytes(const KernelSpec& spec, int capacity) noexcept {
 /// Sums, one or two sets of four fragments, and addresses.
 int resident_gemm_registers(const KernelSpec& spec) noexcept {
   const int row_blocks = spec.row_tile / 16 / std::max(spec.warps_m, 1);
-  return row_blocks * spec.column_tile / 2 + (row_blocks > 1 ? 32 : 16) + 32;
+  return row_blocks * spec.column_tile / 2 + (row_blocks % 2 == 0 ? 32 : 16) + 32;
 }
 
 // templates/kernels/persistent_gemm.cuh: stages, then for each its flags and two barriers, then the item

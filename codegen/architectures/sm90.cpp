@@ -43,13 +43,11 @@ constexpr TileShape clustered_shapes[] = {
 /// Blocks of the resident layout for narrow layers: two or more blocks a multiprocessor, so that one copies
 /// its inputs while another multiplies. The columns are all output channels.
 constexpr TileShape resident_shapes[] = {
+    {256, 0, 8, 1, 2, 128, 4, MmaPath::wgmma, 1, KernelKind::resident_gemm},
     {256, 0, 8, 1, 2, 128, 3, MmaPath::wgmma, 1, KernelKind::resident_gemm},
-    {256, 0, 4, 1, 2, 128, 3, MmaPath::wgmma, 1, KernelKind::resident_gemm},
-    {256, 0, 8, 1, 3, 128, 3, MmaPath::wgmma, 1, KernelKind::resident_gemm},
     {512, 0, 16, 1, 1, 128, 4, MmaPath::wgmma, 1, KernelKind::resident_gemm},
-    {512, 0, 8, 1, 1, 128, 4, MmaPath::wgmma, 1, KernelKind::resident_gemm},
-    {128, 0, 4, 1, 4, 128, 3, MmaPath::wgmma, 1, KernelKind::resident_gemm},
-    {128, 0, 8, 1, 3, 128, 3, MmaPath::wgmma, 1, KernelKind::resident_gemm},
+    {128, 0, 4, 1, 4, 128, 4, MmaPath::wgmma, 1, KernelKind::resident_gemm},
+    {128, 0, 4, 1, 3, 128, 4, MmaPath::wgmma, 1, KernelKind::resident_gemm},
     {256, 0, 8, 1, 1, 128, 4, MmaPath::wgmma, 1, KernelKind::resident_gemm},
 };
 

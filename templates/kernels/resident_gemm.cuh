@@ -24,7 +24,7 @@ struct ResidentGemm {
   using Accumulator = WgmmaRows<Config>;
   using Epilogue = StoreRows<Config, Accumulator>;
   static constexpr int kRows = Config::kRowTile;
-  static constexpr int kAhead = Config::kStages - 1;
+  static constexpr int kAhead = Config::kStages - 2;  // the latest products still read a stage
 
   // Shared memory: [weight tiles][inputs][locals]; the epilogue's staging reuses all of it.
   static constexpr int kWeightBytes = Config::kColumnTile * 128;
@@ -88,7 +88,11 @@ struct ResidentGemm {
     }
     const unsigned short* locals = reinterpret_cast<const unsigned short*>(shared + kLocalsBegin) +
                                    Accumulator::slice_row(warp_row, 0) + threadIdx.x % 16;
+    // The first fragments need the inputs alone, which came with the first tile of weights.
+    copy_wait<kAhead - 1>();
+    __syncthreads();
     Walk walk(offsets);
+    load(accumulator, 0, inputs, locals, walk, row_masks);
     int stage = 0;
     int next_stage = kAhead;
 #pragma unroll 1
@@ -98,11 +102,23 @@ struct ResidentGemm {
       __syncthreads();
       copy_weights(base + next_stage * kWeightBytes, parameters, ahead, tile + kAhead < tiles);
       copy_commit();
-      multiply(accumulator, inputs, shared + stage * kWeightBytes, locals, walk, row_masks);
-      walk.advance();
+      Walk next = walk;
+      next.advance();
+      const unsigned long long weight = wgmma_descriptor(base + stage * kWeightBytes);
+#pragma unroll
+      for (int i = 0; i < Accumulator::kRowBlocks; ++i) {
+        accumulator.multiply(i, weight, (row_masks[i] & walk.set()) != 0);
+        if (i + 1 < Accumulator::kRowBlocks) {
+          load(accumulator, i + 1, inputs, locals, walk, row_masks);
+        } else {
+          load(accumulator, 0, inputs, locals, next, row_masks);
+        }
+      }
+      walk = next;
       stage = stage + 1 == Config::kStages ? 0 : stage + 1;
       next_stage = next_stage + 1 == Config::kStages ? 0 : next_stage + 1;
     }
+    accumulator.finish();
     copy_wait<0>();
   }
 
@@ -130,19 +146,19 @@ struct ResidentGemm {
     ahead.advance();
   }
 
-  __device__ __forceinline__ static void multiply(Accumulator& accumulator, unsigned inputs,
-                                                  const unsigned char* weight, const unsigned short* locals,
-                                                  const Walk& walk,
-                                                  const unsigned (&row_masks)[Accumulator::kRowBlocks]) {
+  /// Loads row block i's fragments for the walk's present tile, if a row of it has one of the offsets.
+  __device__ __forceinline__ static void load(Accumulator& accumulator, int i, unsigned inputs,
+                                              const unsigned short* locals, const Walk& walk,
+                                              const unsigned (&row_masks)[Accumulator::kRowBlocks]) {
     constexpr int kOffsetSteps = Accumulator::kKSteps / Walk::kOffsetsATile;  // of one offset in a tile
+    if ((row_masks[i] & walk.set()) == 0) return;
     int offsets[Walk::kOffsetsATile];
     walk.offsets(offsets);
-    const unsigned set = walk.set();
-    accumulator.multiply(
-        inputs, weight, [&](int i) { return (row_masks[i] & set) != 0; },
-        [&](int i, int k) -> unsigned {
+    accumulator.load(
+        i, inputs,
+        [&](int block, int k) -> unsigned {
           const int offset = offsets[k / kOffsetSteps];
-          const unsigned place = locals[maximum(offset, 0) * kRows + i * (Accumulator::kWarpgroups * 64)];
+          const unsigned place = locals[maximum(offset, 0) * kRows + block * (Accumulator::kWarpgroups * 64)];
           return offset >= 0 ? place : 0;
         },
         [&](int k) { return (k % kOffsetSteps) * 2 + walk.part * 8; });

@@ -9,8 +9,8 @@
 namespace flexgemm {
 
 /// WgmmaTile with its first operand from registers: rows that each lane names come from resident inputs
-/// through ldmatrix, wherever they lie. Weights are a K tile of 128 bytes a row in shared memory, as there.
-/// Warpgroups take blocks of 64 rows in turns.
+/// through ldmatrix, wherever they lie, while the products before run. Weights are a K tile of 128 bytes a
+/// row in shared memory, as there. Warpgroups take blocks of 64 rows in turns.
 template <class Config>
 struct WgmmaRows : WgmmaTile<Config> {
   using Base = WgmmaTile<Config>;
@@ -19,7 +19,7 @@ struct WgmmaRows : WgmmaTile<Config> {
   static constexpr int kWarpgroups = Config::kWarpsM / 4;
   static constexpr int kSlices = Base::kSlices;
   static constexpr int kKSteps = 4;  // wgmma instructions a K tile, 32 bytes of K each
-  static constexpr int kSets = kRowBlocks > 1 ? 2 : 1;
+  static constexpr int kSets = kRowBlocks % 2 == 0 ? 2 : 1;  // of fragments: one is read, one loaded
   static_assert(Config::kWarpsN == 1, "a warpgroup has all columns");
 
   unsigned fragments[kSets][kKSteps][4];
@@ -28,43 +28,48 @@ struct WgmmaRows : WgmmaTile<Config> {
     return (slice * kWarpgroups + warp_row / 4) * 64 + warp_row % 4 * 16;
   }
 
-  /// Multiplies those row blocks i for which `wanted(i)`, the same for all threads of the warpgroup.
-  /// `place(i, k)` is where the lane's row of block i lies for the k-th 32 bytes of the tile, and
-  /// `chunk(k)` the first of its 16-byte chunks there. The products are complete afterwards.
-  template <class Wanted, class Place, class Chunk>
-  __device__ __forceinline__ void multiply(unsigned inputs, const unsigned char* weight, const Wanted& wanted,
-                                           const Place& place, const Chunk& chunk) {
-    const unsigned long long b = wgmma_descriptor(shared_address(weight));
+  /// Loads the warp's 16 rows of row block i for a K tile: `place(i, k)` is where the lane's row lies for the
+  /// k-th 32 bytes of the tile, `chunk(k)` the first of its 16-byte chunks there.
+  template <class Place, class Chunk>
+  __device__ __forceinline__ void load(int i, unsigned inputs, const Place& place, const Chunk& chunk) {
     const int upper = threadIdx.x % 32 / 16;
 #pragma unroll
-    for (int i = 0; i < kRowBlocks; ++i) {
-      // A branch of its own from fence to commit: ptxas would serialize products of several branches.
-      if (!wanted(i)) {
-        if (kRowBlocks > kSets) wgmma_commit();  // keeps the count of groups behind a set of fragments
-        continue;
-      }
-      unsigned(&fragment)[kKSteps][4] = fragments[i % kSets];
-      if (i >= kSets) {
-        wgmma_wait<kSets - 1>();
-#pragma unroll
-        for (int k = 0; k < kKSteps; ++k) wgmma_release(fragment[k]);
-      }
-#pragma unroll
-      for (int k = 0; k < kKSteps; ++k)
-        load_matrix_x4(fragment[k], Inputs::address(inputs, place(i, k), chunk(k) + upper));
+    for (int k = 0; k < kKSteps; ++k) {
+      load_matrix_x4(fragments[i % kSets][k], Inputs::address(inputs, place(i, k), chunk(k) + upper));
+    }
+  }
+
+  /// Begins row block i's products of the fragments loaded for it and the K tile of weights that `b`
+  /// describes, or none, as one group of products. Afterwards the other set of fragments, which the group
+  /// before read, may be loaded: all products but this group's are complete.
+  __device__ __forceinline__ void multiply(int i, unsigned long long b, bool wanted) {
+    // Both branches are whole from fence to commit: ptxas would serialize products of several branches.
+    if (wanted) {
       wgmma_fence();
 #pragma unroll
-      for (int k = 0; k < kKSteps; ++k)
-        WgmmaRegisters<Config::kCompute, Config::kColumnTile>::run(Base::accumulators[i], fragment[k],
-                                                                   b + k * 2);
+      for (int k = 0; k < kKSteps; ++k) {
+        WgmmaRegisters<Config::kCompute, Config::kColumnTile>::run(Base::accumulators[i],
+                                                                   fragments[i % kSets][k], b + k * 2);
+      }
+      wgmma_commit();
+    } else {
       wgmma_commit();
     }
+    wgmma_wait<kSets - 1>();
+    release((i + 1) % kSets);
+  }
+
+  /// Waits for the last products; the accumulators are complete afterwards.
+  __device__ __forceinline__ void finish() {
     wgmma_wait<0>();
 #pragma unroll
-    for (int s = 0; s < kSets; ++s) {
+    for (int set = 0; set < kSets; ++set) release(set);
+  }
+
+ private:
+  __device__ __forceinline__ void release(int set) {
 #pragma unroll
-      for (int k = 0; k < kKSteps; ++k) wgmma_release(fragments[s][k]);
-    }
+    for (int k = 0; k < kKSteps; ++k) wgmma_release(fragments[set][k]);
   }
 };
 
