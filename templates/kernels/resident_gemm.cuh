@@ -49,7 +49,8 @@ struct ResidentGemm {
       // 16 slots a mask: the four of a block of 64 rows.
       const int first = Accumulator::slice_row(warp_row / 4 * 4, i) / 16;
       const uint4 masks = __ldg(reinterpret_cast<const uint4*>(parameters.masks + first_slot / 16 + first));
-      row_masks[i] = masks.x | masks.y | masks.z | masks.w;
+      // From one lane, so that ptxas knows that no warp diverges: else it would serialize the products.
+      row_masks[i] = __shfl_sync(0xffffffffu, masks.x | masks.y | masks.z | masks.w, 0);
     }
     Accumulator accumulator;
     const int phase_end = __ldg(parameters.phase_begin + block + 1);
