@@ -210,19 +210,25 @@ struct ResidentGradWeight {
   __device__ __forceinline__ static void add_products(float (&sums)[kHeld][kColumns / 2],
                                                       const unsigned (&fragments)[kHeld][4], unsigned mask,
                                                       unsigned long long grad_out) {
+    int begun = 0;
 #pragma unroll
     for (int i = 0; i < kHeld; ++i) {
-      // Both branches commit, so that groups can be counted. In ptxas' code a product in a branch is a group
-      // anyway: with one for all of them the wait would include this step's.
       if ((mask & MBlock(i).offsets()) != 0) {
         wgmma_fence();
         WgmmaRegisters<Config::kCompute, kColumns, true>::run(sums[i], fragments[i], grad_out);
         wgmma_commit();
-      } else {
-        wgmma_commit();
+        ++begun;
       }
     }
-    wgmma_wait<kHeld>();
+    if (begun >= 3) {
+      wgmma_wait<3>();
+    } else if (begun == 2) {
+      wgmma_wait<2>();
+    } else if (begun == 1) {
+      wgmma_wait<1>();
+    } else {
+      wgmma_wait<0>();
+    }
   }
 
   /// Brings the sums to output [Co, offset of the group, Ci], to what is there if `add`.

@@ -40,10 +40,10 @@ struct WgmmaRows : WgmmaTile<Config> {
   }
 
   /// Begins row block i's products of the fragments loaded for it and the K tile of weights that `b`
-  /// describes, or none, as one group of products. Afterwards the other set of fragments, which the group
-  /// before read, may be loaded: all products but this group's are complete.
+  /// describes, if they are wanted. Afterwards the other set of fragments may be loaded: all products but
+  /// these are complete.
   __device__ __forceinline__ void multiply(int i, unsigned long long b, bool wanted) {
-    // Both branches are whole from fence to commit: ptxas would serialize products of several branches.
+    // A branch of its own from fence to commit: ptxas would serialize products of several branches.
     if (wanted) {
       wgmma_fence();
 #pragma unroll
@@ -52,10 +52,10 @@ struct WgmmaRows : WgmmaTile<Config> {
                                                                    fragments[i % kSets][k], b + k * 2);
       }
       wgmma_commit();
+      wgmma_wait<kSets - 1>();
     } else {
-      wgmma_commit();
+      wgmma_wait<0>();
     }
-    wgmma_wait<kSets - 1>();
     release((i + 1) % kSets);
   }
 
