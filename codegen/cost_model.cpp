@@ -136,21 +136,24 @@ double resident_steps(const MapStatistics& map, int block_rows) {
   return std::clamp(share * map.volume, pairs_per_row(map), static_cast<double>(map.volume));
 }
 
-/// resident_gemm: both operands of 64 rows and an offset pass through a multiprocessor's shared memory, 128
-/// bytes a cycle, and little else does.
+/// resident_gemm: both operands of 64 rows and an offset pass through a multiprocessor's shared memory, and
+/// little else costs. A gathered row takes 2.4 times its share of the banks' time (docs/performance.md).
+/// Fitted to f16 on an H100: sphere 1024 of 64 channels, a LiDAR scan of 16, 32 and 64.
 double resident_ns(const GemmProblem& problem, const MapStatistics& map, const PassPlan& plan,
                    const CostConstants& constants) {
-  constexpr double cycles_per_ns = 1.7;
-  constexpr double block_cycles = 3000;  // until a block's inputs are there: three latencies and the copy
-  constexpr double step_cycles = 40;     // barrier and latencies that other warpgroups do not cover
+  constexpr double cycles_per_ns = 1.4;  // of the banks, as far as they can be kept busy
+  constexpr double gather_cycles = 64 * 2.4;
+  constexpr double block_cycles = 4000;  // until a block's inputs are there: three latencies and the copy
+  constexpr double step_cycles = 80;     // barrier and latencies that other warpgroups do not cover
   const KernelSpec& spec = plan.spec;
   const double element = storage_bytes(spec.compute);
   const double row_bytes = spec.in_channels * element;
   const double row_blocks = spec.row_tile / 64.0;
   const double blocks = std::ceil(static_cast<double>(map.rows) / spec.row_tile);
   const double steps = resident_steps(map, spec.row_tile);
-  const double block =
-      steps * (row_blocks * (64 + spec.column_tile) * row_bytes / 128 + step_cycles) / cycles_per_ns;
+  const double block = steps *
+                       (row_blocks * (gather_cycles + spec.column_tile) * row_bytes / 128 + step_cycles) /
+                       cycles_per_ns;
   const double resident = spec.min_blocks;
   const double each = blocks / problem.multiprocessors;
   const double rounds = each <= resident ? std::ceil(each) : each + 0.5;
@@ -163,14 +166,23 @@ double resident_ns(const GemmProblem& problem, const MapStatistics& map, const P
   return std::max(join(constants.overlap, {busy, memory}), alone);
 }
 
+/// What row orders of their own for groups of offsets make of a pass's time, the sums apart: the less waste
+/// the more groups there are (sphere 16 and 32 of 1024 channels, H100).
+double grouped_share(int groups) {
+  if (groups <= 2) return 1;
+  return groups == 3 ? 0.86 : groups < 6 ? 0.81 : 0.75;
+}
+
 /// What specialized warpgroups, claimed tiles and skipped blocks of 64 rows make of the same tile's time, and
-/// row orders of groups of offsets (measured on an H100, docs/performance.md: 0.90 to 0.93, with groups 0.83
-/// of that). Narrow layers and tall tiles starve the one warpgroup that gathers.
-double persistent_share(const KernelSpec& spec) {
+/// row orders of groups of offsets (measured on an H100, docs/performance.md: 0.90 to 0.93). Narrow layers
+/// and tall tiles starve the one warpgroup that gathers.
+double persistent_share(const PassPlan& plan) {
+  const KernelSpec& spec = plan.spec;
   if (spec.kind != KernelKind::persistent_gemm) return 1;
   const bool starves = spec.in_channels * storage_bytes(spec.compute) < 512 || spec.row_tile > 128;
-  const double groups = spec.output == OutputType::storage ? 1 : 0.83;
-  return (starves ? 1.4 : 0.91) * groups;
+  constexpr int chained_groups = 3;  // default_groups
+  const int groups = spec.output == OutputType::chained ? chained_groups : plan.splits;
+  return (starves ? 1.4 : 0.91) * grouped_share(groups);
 }
 
 }  // namespace
@@ -204,7 +216,7 @@ double predicted_ms(const GemmProblem& problem, const MapStatistics& map, const 
                     const CostConstants& constants) {
   if (plan.spec.kind == KernelKind::resident_gemm)
     return (constants.launch_ns + resident_ns(problem, map, plan, constants)) * 1e-6;
-  double ns = constants.launch_ns + gemm_ns(problem, map, plan, constants) * persistent_share(plan.spec);
+  double ns = constants.launch_ns + gemm_ns(problem, map, plan, constants) * persistent_share(plan);
   const double element = storage_bytes(problem.compute);
   const double rows = static_cast<double>(map.rows);
   if (plan.spec.output == OutputType::partial) {

@@ -71,8 +71,8 @@ std::vector<KernelSpec> resident_gradient_specs(const GemmProblem& problem, cons
 /// or its matrix unit: 16 cycles for the gathered operand, a quarter of a cycle a column for grad_out, 4
 /// cycles for the places; half a cycle a column. A warpgroup waits for its products before it loads for the
 /// next: three of them hide that. Rows reach shared memory once for each group of offsets. The share of
-/// products that are left out and the distinct inputs of a block are those of a surface. Not fitted to a GPU
-/// yet.
+/// products that are left out and the distinct inputs of a block are those of a surface. All of it 1.3 times
+/// and 15 microseconds, as measured on an H100 at C = 64: sphere 1024, 2.09 ms, a LiDAR scan, 0.082.
 double resident_gradient_nanoseconds(const GemmProblem& problem, const KernelSpec& spec) {
   constexpr double clock = 1.7;  // GHz
   constexpr double bytes_a_nanosecond = 3500;
@@ -95,7 +95,9 @@ double resident_gradient_nanoseconds(const GemmProblem& problem, const KernelSpe
   const double traffic = rows * row_bytes / bytes_a_nanosecond;
   // With one stage nothing but another block of threads multiplies while rows arrive.
   const double exposed = spec.stages == 1 && spec.min_blocks == 1 ? 1.0 : 0.5;
-  return std::max(arithmetic, traffic) + exposed * std::min(arithmetic, traffic);
+  constexpr double measured = 1.3;
+  constexpr double ends = 15'000;
+  return measured * (std::max(arithmetic, traffic) + exposed * std::min(arithmetic, traffic)) + ends;
 }
 
 }  // namespace flexgemm::codegen

@@ -65,9 +65,12 @@ bool suits_persistent(const GemmProblem& problem) {
   return suits_wgmma(problem) && problem.in_channels >= k_tile && problem.out_channels >= 128;
 }
 
-/// Input rows of 32 to 256 bytes, and at most 128 output channels.
+/// Rows of 64 elements of 16 bits or fewer: longer ones leave shared memory too little room for a block's
+/// inputs (docs/performance.md).
 bool suits_resident(const GemmProblem& problem) {
-  return problem.resident && suits_wgmma(problem) && problem.out_channels <= 128;
+  constexpr int most_channels = 64;
+  return problem.resident && suits_wgmma(problem) && storage_bytes(problem.compute) == 2 &&
+         problem.in_channels <= most_channels && problem.out_channels <= most_channels;
 }
 
 /// So few rows that the widest tiles would leave half of the device idle: narrower ones split the work finer.

@@ -130,11 +130,7 @@ struct ResidentGradWeight {
   struct MBlock {
     int index;
 
-    __device__ __forceinline__ MBlock(int i) : index(warpgroup() + i * kWarpgroups) {}
-    /// From one lane, so that ptxas knows that no warp diverges: else it would serialize the products.
-    __device__ __forceinline__ static int warpgroup() {
-      return static_cast<int>(__shfl_sync(0xffffffffu, threadIdx.x / 128, 0));
-    }
+    __device__ __forceinline__ MBlock(int i) : index(static_cast<int>(threadIdx.x) / 128 + i * kWarpgroups) {}
     __device__ __forceinline__ bool exists() const { return kMBlocks % kWarpgroups == 0 || index < kMBlocks; }
     /// The calling warp's first row.
     __device__ __forceinline__ int row() const {
@@ -160,7 +156,7 @@ struct ResidentGradWeight {
     const unsigned char* locals_begin = stage + kGradOutBytes + kInputBytes;
     const unsigned short* locals =
         reinterpret_cast<const unsigned short*>(locals_begin) + lane / 16 * 8 + lane % 8;
-    const unsigned* masks = reinterpret_cast<const unsigned*>(locals_begin + kLocalBytes);
+    const uint2* masks = reinterpret_cast<const uint2*>(locals_begin + kLocalBytes);
     // A step is in the lower half of the descriptor alone.
     const unsigned long long grad_out = wgmma_pairs_descriptor<kRows * 128>(shared_address(stage));
     const unsigned upper = static_cast<unsigned>(grad_out >> 32);
@@ -169,66 +165,68 @@ struct ResidentGradWeight {
       return static_cast<unsigned long long>(upper) << 32 | (lower + steps * 128);
     };
 
-    // Offsets that a step's 16 slots have, of the group's in this phase.
-    const auto mask_of = [&](int step) -> unsigned {
-      return __shfl_sync(0xffffffffu, step < kSteps ? masks[step] >> first_offset & offsets : 0u, 0);
+    // Where the neighbors of the lane's slots lie: at the row of zeros for an offset that is not of this
+    // phase.
+    unsigned places[kHeld][2];
+    unsigned fragments[2][4];
+    const auto read_places = [&](int i, int pair) {
+      const MBlock block(i);
+      // A block of one offset is multiplied only where that offset is there.
+      const bool present = kChannels >= 64
+                               ? block.exists()
+                               : block.offset() < Config::kOffsets && (offsets >> block.offset() & 1) != 0;
+      const unsigned short* from = locals + block.offset() * kRows + pair * 32;
+      places[i][0] = present ? from[0] : 0;
+      places[i][1] = present ? from[16] : 0;
     };
-    const auto load = [&](unsigned(&fragments)[kHeld][4], int step, unsigned mask) {
+    const auto mask_of = [&](int pair) {
+      const uint2 mask = masks[pair];
+      return uint2{mask.x >> first_offset & offsets, mask.y >> first_offset & offsets};
+    };
+#pragma unroll
+    for (int i = 0; i < kHeld; ++i) read_places(i, 0);
+    uint2 mask = mask_of(0);
+#pragma unroll 1
+    for (int pair = 0; pair < kSteps / 2; ++pair) {
+      const uint2 next_mask = pair + 1 < kSteps / 2 ? mask_of(pair + 1) : uint2{0, 0};
 #pragma unroll
       for (int i = 0; i < kHeld; ++i) {
         const MBlock block(i);
-        if ((mask & block.offsets()) == 0) continue;
-        // At the row of zeros for an offset that is not of this phase. A block of one offset is multiplied
-        // only where that offset is there.
-        const bool present =
-            kChannels >= 64 || (block.offset() < Config::kOffsets && (offsets >> block.offset() & 1) != 0);
-        const unsigned place = present ? locals[block.offset() * kRows + step * 16] : 0;
-        load_matrix_x4_transposed(fragments[i], Inputs::address(inputs, place, block.chunk() + lane / 8 % 2));
+        const bool first = (mask.x & block.offsets()) != 0;
+        const bool second = (mask.y & block.offsets()) != 0;
+        const int chunk = block.chunk() + lane / 8 % 2;
+        if (first && second) {
+          const unsigned addresses[2] = {Inputs::address(inputs, places[i][0], chunk),
+                                         Inputs::address(inputs, places[i][1], chunk)};
+          add_products<2>(sums[i], fragments, addresses, descriptor(0), descriptor(1));
+        } else if (first || second) {
+          const unsigned place = first ? places[i][0] : places[i][1];
+          const unsigned addresses[2] = {Inputs::address(inputs, place, chunk)};
+          add_products<1>(sums[i], fragments, addresses, descriptor(first ? 0 : 1), 0);
+        }
+        if (((next_mask.x | next_mask.y) & block.offsets()) != 0) read_places(i, pair + 1);
       }
-    };
-
-    // Two sets of fragments in turns: one step's are loaded while the products of the step before run.
-    unsigned even[kHeld][4];
-    unsigned odd[kHeld][4];
-    unsigned mask = mask_of(0);
-    load(even, 0, mask);
-#pragma unroll 1
-    for (int step = 0; step < kSteps; step += 2) {
-      add_products(sums, even, mask, descriptor(0));
-      mask = mask_of(step + 1);
-      load(odd, step + 1, mask);
-      add_products(sums, odd, mask, descriptor(1));
-      mask = mask_of(step + 2);
-      load(even, step + 2, mask);
+      mask = next_mask;
       lower += 2 * 128;
     }
     wgmma_wait<0>();
   }
 
-  /// Begins the products of a step, each a group of its own, and waits for those of the step before, whose
-  /// fragments may be loaded anew.
-  __device__ __forceinline__ static void add_products(float (&sums)[kHeld][kColumns / 2],
-                                                      const unsigned (&fragments)[kHeld][4], unsigned mask,
-                                                      unsigned long long grad_out) {
-    int begun = 0;
+  /// Nothing of the warpgroup is under way while registers are loaded: ptxas keeps what a product reads only
+  /// in straight code (ptx/wgmma_registers.cuh).
+  template <int kCount>
+  __device__ __forceinline__ static void add_products(float (&sums)[kColumns / 2],
+                                                      unsigned (&fragments)[2][4],
+                                                      const unsigned (&addresses)[2],
+                                                      unsigned long long first, unsigned long long second) {
+    wgmma_wait<0>();
 #pragma unroll
-    for (int i = 0; i < kHeld; ++i) {
-      if ((mask & MBlock(i).offsets()) != 0) {
-        wgmma_fence();
-        WgmmaRegisters<Config::kCompute, kColumns, true>::run(sums[i], fragments[i], grad_out);
-        wgmma_commit();
-        ++begun;
-      }
-    }
-    if (begun >= 3) {
-      wgmma_wait<3>();
-    } else if (begun == 2) {
-      wgmma_wait<2>();
-    } else if (begun == 1) {
-      wgmma_wait<1>();
-    } else {
-      wgmma_wait<0>();
-    }
+    for (int k = 0; k < kCount; ++k) load_matrix_x4_transposed(fragments[k], addresses[k]);
+    wgmma_fence();
+#pragma unroll
+    for (int k = 0; k < kCount; ++k)
+      WgmmaRegisters<Config::kCompute, kColumns, true>::run(sums, fragments[k], k == 0 ? first : second);
+    wgmma_commit();
   }
 
   /// Brings the sums to output [Co, offset of the group, Ci], to what is there if `add`.
