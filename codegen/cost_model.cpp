@@ -141,7 +141,7 @@ double resident_steps(const MapStatistics& map, int block_rows) {
 /// Fitted to f16 on an H100: sphere 1024 of 64 channels, a LiDAR scan of 16, 32 and 64.
 double resident_ns(const GemmProblem& problem, const MapStatistics& map, const PassPlan& plan,
                    const CostConstants& constants) {
-  constexpr double cycles_per_ns = 1.4;  // of the banks, as far as they can be kept busy
+  constexpr double cycles_per_ns = 1.5;  // of the banks, as far as they can be kept busy
   constexpr double gather_cycles = 64 * 2.4;
   constexpr double block_cycles = 4000;  // until a block's inputs are there: three latencies and the copy
   constexpr double step_cycles = 80;     // barrier and latencies that other warpgroups do not cover

@@ -44,6 +44,8 @@ int offsets_of(const KernelSpec& spec) {
 
 std::vector<KernelSpec> resident_gradient_specs(const GemmProblem& problem, const KernelSpec& base) {
   std::vector<KernelSpec> specs;
+  constexpr int fewest_channels = 64;  // with fewer, offsets that share a block of M leave little out
+  if (problem.in_channels < fewest_channels && !problem.unoffered) return specs;
   const bool served = problem.resident && problem.architecture.has_wgmma(problem.compute) &&
                       storage_bytes(problem.compute) == 2 && base.output == OutputType::partial &&
                       problem.volume > 1 && column_tile(problem.out_channels) != 0;

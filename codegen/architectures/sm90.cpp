@@ -18,20 +18,19 @@ constexpr ArchitectureLimits members[] = {
 /// 256 columns on one block's products cover its own loads.
 constexpr TileShape wgmma_shapes[] = {
     {128, 256, 8, 1, 1, 128, 4, MmaPath::wgmma}, {128, 128, 8, 1, 2, 128, 3, MmaPath::wgmma},
-    {64, 128, 4, 1, 3, 128, 3, MmaPath::wgmma},  {256, 128, 8, 1, 1, 128, 4, MmaPath::wgmma},
-    {128, 128, 8, 1, 1, 128, 4, MmaPath::wgmma}, {64, 256, 4, 1, 1, 128, 4, MmaPath::wgmma},
-    {64, 64, 4, 1, 4, 128, 3, MmaPath::wgmma},   {128, 64, 8, 1, 2, 128, 4, MmaPath::wgmma},
-    {128, 64, 4, 1, 2, 128, 4, MmaPath::wgmma},  {128, 64, 4, 1, 3, 128, 3, MmaPath::wgmma},
-    {128, 32, 4, 1, 3, 128, 3, MmaPath::wgmma},  {64, 32, 4, 1, 5, 128, 3, MmaPath::wgmma},
-    {64, 16, 4, 1, 6, 128, 3, MmaPath::wgmma},   {128, 16, 4, 1, 3, 128, 4, MmaPath::wgmma},
+    {64, 128, 4, 1, 3, 128, 3, MmaPath::wgmma},  {128, 128, 8, 1, 1, 128, 4, MmaPath::wgmma},
+    {64, 256, 4, 1, 1, 128, 4, MmaPath::wgmma},  {64, 64, 4, 1, 4, 128, 3, MmaPath::wgmma},
+    {128, 64, 8, 1, 2, 128, 4, MmaPath::wgmma},  {128, 64, 4, 1, 2, 128, 4, MmaPath::wgmma},
+    {128, 64, 4, 1, 3, 128, 3, MmaPath::wgmma},  {128, 32, 4, 1, 3, 128, 3, MmaPath::wgmma},
+    {64, 32, 4, 1, 5, 128, 3, MmaPath::wgmma},   {64, 16, 4, 1, 6, 128, 3, MmaPath::wgmma},
+    {128, 16, 4, 1, 3, 128, 4, MmaPath::wgmma},
 };
 
 /// Rows of 128 bytes, specialized warpgroups, one block a multiprocessor: wide layers keep it busy with
-/// little traffic.
+/// little traffic. Tiles of 256 rows were never the fastest, here or above.
 constexpr TileShape persistent_shapes[] = {
     {128, 256, 8, 1, 1, 128, 4, MmaPath::wgmma, 1, KernelKind::persistent_gemm},
     {128, 128, 8, 1, 1, 128, 6, MmaPath::wgmma, 1, KernelKind::persistent_gemm},
-    {256, 128, 8, 1, 1, 128, 4, MmaPath::wgmma, 1, KernelKind::persistent_gemm},
 };
 
 /// Pairs of blocks that share weights: twice as slow (docs/performance.md), for tests alone.
@@ -41,14 +40,11 @@ constexpr TileShape clustered_shapes[] = {
 };
 
 /// Blocks of the resident layout for narrow layers: two or more blocks a multiprocessor, so that one copies
-/// its inputs while another multiplies. The columns are all output channels.
+/// its inputs while another multiplies. One of 512 slots is slower. The columns are all output channels.
 constexpr TileShape resident_shapes[] = {
     {256, 0, 8, 1, 2, 128, 4, MmaPath::wgmma, 1, KernelKind::resident_gemm},
     {256, 0, 8, 1, 2, 128, 3, MmaPath::wgmma, 1, KernelKind::resident_gemm},
-    {512, 0, 16, 1, 1, 128, 4, MmaPath::wgmma, 1, KernelKind::resident_gemm},
     {128, 0, 4, 1, 4, 128, 4, MmaPath::wgmma, 1, KernelKind::resident_gemm},
-    {128, 0, 4, 1, 3, 128, 4, MmaPath::wgmma, 1, KernelKind::resident_gemm},
-    {256, 0, 8, 1, 1, 128, 4, MmaPath::wgmma, 1, KernelKind::resident_gemm},
 };
 
 /// wgmma truncates floats to tf32 where mma.sync's operands are rounded: an error of up to 1e-3 a product,

@@ -83,6 +83,7 @@ struct GradientLayer {
         detail::gemm_problem(detail::target_of(backend->cuda_device()), detail::shape_of(pass(false)),
                              Algorithm::masked_implicit_gemm_splitk);
     if (!problem.architecture.has_wgmma(problem.compute)) SKIP("this GPU has no wgmma");
+    problem.unoffered = true;
     problem.rows = 1'000'000;  // where they are among the best, and none is left out
     std::vector<codegen::KernelSpec> specs;
     for (const auto& spec : codegen::gemm_candidates(problem, codegen::OutputType::partial)) {
