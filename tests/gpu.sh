@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What a machine with an NVIDIA GPU checks beyond tests/run.sh: the tests labelled gpu, the op test in parallel processes,
-# and compute-sanitizer's four tools over a run that touches every kernel template.
+# and compute-sanitizer's four tools over runs that touch every kernel template.
 #   tests/gpu.sh [BUILD]    BUILD: a configured build tree; default build/gpu, configured here
 # Logs go to BUILD/gpu-logs; the last lines are a summary. Installs nothing; needs a CUDA toolkit and a driver.
 set -euo pipefail
@@ -52,6 +52,19 @@ for tool in memcheck racecheck initcheck synccheck; do
     "$op_test" test --device cuda:0 --sample touch; then verdict=ok; else verdict=FAILED failed=1; fi
   clean=$(grep -lE 'ERROR SUMMARY: 0 errors|RACECHECK SUMMARY: 0 hazards' "$logs/$tool".*.log | wc -l)
   record "compute-sanitizer $tool: $verdict, $clean of $jobs processes without a finding, $(op_totals "$tool")"
+done
+
+# Kernels that the op test's small cases do not choose, by the tests that name them.
+for tool in memcheck racecheck initcheck synccheck; do
+  for names in 'persistent kernels*' 'resident kernels*' 'resident weight gradients are*'; do
+    log=$logs/$tool.${names%% kernels*}.log
+    if compute-sanitizer --tool "$tool" --error-exitcode 9 "$build/tests/cuda/test_cuda" "$names" > "$log" 2>&1; then
+      verdict=ok
+    else
+      verdict=FAILED failed=1
+    fi
+    record "compute-sanitizer $tool, test_cuda '$names': $verdict"
+  done
 done
 
 echo

@@ -1,6 +1,6 @@
 // flexgemm-compile-test: compiles kernel specs of one architecture with NVRTC, which needs no GPU, and reads
-// ptxas' report. Exit codes: 0 all compiled and no default choice spills, 1 not so, 4 skipped for want of
-// NVRTC.
+// ptxas' report. Exit codes: 0 all compiled, no default choice spills and no product of wgmma waits for
+// another, 1 not so, 4 skipped for want of NVRTC.
 
 #include <algorithm>
 #include <cstdio>
@@ -68,6 +68,7 @@ struct Totals {
   int failed = 0;
   int spilling = 0;
   int spilling_defaults = 0;
+  int serialized = 0;
   int most_registers = 0;
   double seconds = 0;
 };
@@ -87,6 +88,10 @@ Totals report(const SpecSet& set, const std::vector<CompileOutcome>& outcomes, b
     if (ptxas.uses_local_memory()) {
       ++totals.spilling;
       totals.spilling_defaults += set.is_default[i] ? 1 : 0;
+    }
+    if (ptxas.serialized) {
+      ++totals.serialized;
+      fmt::print("SERIALIZED {}: ptxas lets its wgmma products run one after the other\n", text);
     }
     if (list || ptxas.uses_local_memory()) {
       fmt::print("{}{} {} registers, {} B stack, {} B spill stores, {} B spill loads, {:.2f} s{}\n",
@@ -110,7 +115,9 @@ int run(const Options& options) {
   fmt::print("{:<12} {:>6} {:>8} {:>10.1f} {:>13} {:>8} {:>16} {:>6}\n", options.architecture,
              set.specs.size(), std::count(set.is_default.begin(), set.is_default.end(), true), totals.seconds,
              totals.most_registers, totals.spilling, totals.spilling_defaults, totals.failed);
-  return totals.failed > 0 || totals.spilling_defaults > 0 || set.specs.empty() ? exit_failed : 0;
+  return totals.failed > 0 || totals.spilling_defaults > 0 || totals.serialized > 0 || set.specs.empty()
+             ? exit_failed
+             : 0;
 }
 
 }  // namespace

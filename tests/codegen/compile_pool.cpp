@@ -45,6 +45,7 @@ Json to_json(std::size_t index, const CompileOutcome& outcome) {
           {"stack", report.stack_bytes},
           {"spill_stores", report.spill_store_bytes},
           {"spill_loads", report.spill_load_bytes},
+          {"serialized", report.serialized},
           {"seconds", outcome.seconds},
           {"log", outcome.log}};
 }
@@ -52,8 +53,8 @@ Json to_json(std::size_t index, const CompileOutcome& outcome) {
 CompileOutcome from_json(const Json& line) {
   CompileOutcome outcome;
   if (line.at("reported").get<bool>()) {
-    outcome.report =
-        PtxasReport{line.at("registers"), line.at("stack"), line.at("spill_stores"), line.at("spill_loads")};
+    outcome.report = PtxasReport{line.at("registers"), line.at("stack"), line.at("spill_stores"),
+                                 line.at("spill_loads"), line.at("serialized")};
   }
   outcome.seconds = line.at("seconds");
   outcome.log = line.at("log");

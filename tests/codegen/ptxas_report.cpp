@@ -25,7 +25,8 @@ std::optional<PtxasReport> parse_ptxas_report(std::string_view log) {
   const auto stores = number_before(log, " bytes spill stores");
   const auto loads = number_before(log, " bytes spill loads");
   if (!registers || !stack || !stores || !loads) return {};
-  return PtxasReport{*registers, *stack, *stores, *loads};
+  const bool serialized = log.find("instructions are serialized") != std::string_view::npos;
+  return PtxasReport{*registers, *stack, *stores, *loads, serialized};
 }
 
 }  // namespace flexgemm::test

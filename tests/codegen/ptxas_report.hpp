@@ -11,6 +11,8 @@ struct PtxasReport {
   int stack_bytes = 0;
   int spill_store_bytes = 0;
   int spill_load_bytes = 0;
+  /// Whether ptxas made wgmma's products wait for each other, as it does where it sees a hazard in them.
+  bool serialized = false;
 
   bool uses_local_memory() const { return stack_bytes + spill_store_bytes + spill_load_bytes > 0; }
 };
