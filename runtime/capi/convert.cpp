@@ -215,7 +215,8 @@ Gradients to_gradients(const flexgemm_gradients* gradients) {
   return {.input = to_view(given.input, "gradients->input"),
           .weight = to_view(given.weight, "gradients->weight"),
           .bias = to_view(given.bias, "gradients->bias"),
-          .accumulate = given.accumulate != 0};
+          .accumulate = given.accumulate != 0,
+          .transposed_weight = to_view(given.transposed_weight, "gradients->transposed_weight")};
 }
 
 flexgemm_tensor from_view(const ConstTensorView& view) noexcept {

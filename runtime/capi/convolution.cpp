@@ -118,6 +118,15 @@ flexgemm_status flexgemm_conv3d_backward(const flexgemm_conv3d* conv, const flex
   });
 }
 
+flexgemm_status flexgemm_conv3d_transpose_weight(const flexgemm_conv3d* conv, const flexgemm_tensor* weight,
+                                                 const flexgemm_tensor* transposed, void* stream) {
+  return guarded([&] {
+    require_pointer(conv, "conv");
+    conv->object.transpose_weight(to_view(weight, "weight"), to_view(transposed, "transposed"),
+                                  to_stream(stream));
+  });
+}
+
 flexgemm_status flexgemm_conv3d_get_choice(const flexgemm_conv3d* conv, const flexgemm_map* map,
                                            flexgemm_op op, flexgemm_algorithm* algorithm, char* kernel,
                                            size_t capacity, size_t* length) {

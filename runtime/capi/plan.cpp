@@ -12,7 +12,6 @@ namespace {
 
 PlanOptions to_options(const flexgemm_plan_options* options) {
   const flexgemm_plan_options given = read_optional_struct(options, "options");
-  require_reserved(given.reserved, "options");
   PlanOptions result;
   result.forward = given.skip_forward == 0;
   if (given.has_bias != 0) result.bias = to_dtype(given.bias_dtype, "options->bias_dtype");
@@ -22,6 +21,7 @@ PlanOptions to_options(const flexgemm_plan_options* options) {
   result.weight_gradient_type = to_dtype(given.weight_gradient_dtype, "options->weight_gradient_dtype");
   result.bias_gradient_type = to_dtype(given.bias_gradient_dtype, "options->bias_gradient_dtype");
   result.accumulate = given.accumulate != 0;
+  result.transposed_weight = given.transposed_weight != 0;
   if (given.alignment != 0) result.alignment = given.alignment;
   result.own_workspace = given.no_workspace == 0;
   if (given.like != nullptr) result.like = &given.like->object;

@@ -72,7 +72,13 @@ struct BackwardArguments {
   void* grad_bias;
   DType grad_bias_dtype;
   bool accumulate;
+  const void* transposed_weight = nullptr;  // not given
 };
+
+/// Whether a kernel's maps are their own inverse, with the offsets the other way round.
+inline bool is_mirrored(const Extent3& kernel) noexcept {
+  return kernel.x % 2 == 1 && kernel.y % 2 == 1 && kernel.z % 2 == 1;
+}
 
 class BackendPlan;
 class FrameMapData;
@@ -103,6 +109,9 @@ class Backend {
   virtual void load_kernel_pack(const std::filesystem::path& file) = 0;
   virtual void forward(const ForwardArguments& arguments, Stream stream) = 0;
   virtual void backward(const BackwardArguments& arguments, Stream stream) = 0;
+  /// Conv3d::transpose_weight, with checked arguments.
+  virtual void transpose_weight(const Conv3dOptions& conv, const void* weight, void* transposed,
+                                Stream stream) = 0;
 
   /// core/frames.hpp; may wait.
   virtual std::shared_ptr<const FrameMapData> frame_map(const FrameMapArguments& arguments,

@@ -14,11 +14,6 @@ using namespace detail;
 
 namespace {
 
-Shape weight_shape(const Conv3dOptions& options) {
-  const Extent3& kernel = options.kernel;
-  return {options.out_channels, kernel.x, kernel.y, kernel.z, options.in_channels};
-}
-
 /// A tensor that the call needs: present, of the expected shape and storage type, with memory behind it.
 void require_tensor(std::string_view what, const ConstTensorView& view, const Shape& shape, DType dtype) {
   require_shape(what, view, shape);
@@ -163,12 +158,17 @@ void Conv3d::backward(const NeighborMap& map, const ConstTensorView& grad_out, c
                               .grad_weight_dtype = storage_type(gradients.weight.dtype),
                               .grad_bias = nullptr,
                               .grad_bias_dtype = storage_type(gradients.bias.dtype),
-                              .accumulate = gradients.accumulate};
+                              .accumulate = gradients.accumulate,
+                              .transposed_weight = nullptr};
   if (gradients.input.present()) {
     require_tensor("weight", weight, weight_shape(options_), dtype);
     require_tensor("gradients.input", gradients.input, feats_shape, dtype);
     arguments.weight = weight.data;
     arguments.grad_input = gradients.input.data;
+    if (gradients.transposed_weight.present()) {
+      require_transposed_weight("gradients.transposed_weight", gradients.transposed_weight, options_);
+      arguments.transposed_weight = gradients.transposed_weight.data;
+    }
   }
   if (gradients.weight.present()) {
     require_tensor("feats", feats, feats_shape, dtype);
@@ -183,6 +183,14 @@ void Conv3d::backward(const NeighborMap& map, const ConstTensorView& grad_out, c
   require_disjoint_gradients(grad_out, feats, weight, gradients);
   // With no rows the weight and bias gradients are zeros, which the backend still has to write.
   backend_->backward(arguments, stream);
+}
+
+void Conv3d::transpose_weight(const ConstTensorView& weight, const TensorView& transposed,
+                              Stream stream) const {
+  require_tensor("weight", weight, weight_shape(options_), options_.dtype);
+  require_transposed_weight("transposed", transposed, options_);
+  require_disjoint("transposed", transposed, "weight", weight);
+  backend_->transpose_weight(options_, weight.data, transposed.data, stream);
 }
 
 }  // namespace flexgemm

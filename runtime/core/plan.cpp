@@ -17,7 +17,7 @@ struct PlanState {
   PlanOptions options;
   const PreparedEpilogue* epilogue = nullptr;
   std::int64_t rows = 0;
-  Shape feats, weight, out, channels;
+  Shape feats, weight, transposed_weight, out, channels;
   Workspace own;
   std::shared_ptr<const MapData> map;
   std::shared_ptr<const BackendPlan> program;
@@ -112,6 +112,11 @@ void require_options(const PlanOptions& options, const Conv3dOptions& conv,
     fail(ErrorCode::unsupported, "backward does not differentiate the epilogue {}; freeze forward alone",
          epilogue->text);
   }
+  if (options.transposed_weight && !options.input_gradient) {
+    fail(ErrorCode::invalid_argument,
+         "PlanOptions::transposed_weight serves the input gradient alone; set PlanOptions::input_gradient "
+         "too");
+  }
   const auto require_float_or_storage = [&](const char* what, DType dtype) {
     if (storage_type(dtype) == DType::f32 || storage_type(dtype) == storage_type(conv.dtype)) return;
     fail(ErrorCode::invalid_argument, "PlanOptions::{} is {}; it must be {} or f32", what, name(dtype),
@@ -168,8 +173,8 @@ Plan Conv3d::freeze(const NeighborMap& map, const PlanOptions& options, Stream s
   state->epilogue = epilogue_;
   state->rows = map.rows();
   state->feats = {map.rows(), options_.in_channels};
-  state->weight = {options_.out_channels, options_.kernel.x, options_.kernel.y, options_.kernel.z,
-                   options_.in_channels};
+  state->weight = weight_shape(options_);
+  state->transposed_weight = transposed_weight_shape(options_);
   state->out = {map.rows(), options_.out_channels};
   state->channels = {options_.out_channels};
   state->map = map.data_;
@@ -269,6 +274,12 @@ void Plan::backward(const ConstTensorView& grad_out, const ConstTensorView& feat
               static_cast<int>(size_of(options.bias_gradient_type))},
              gradients.bias, "PlanOptions::bias_gradient");
   if (options.input_gradient) require({"weight", plan.weight, dtype, alignment}, weight);
+  if (options.transposed_weight && gradients.transposed_weight.present()) {
+    require_transposed_weight("gradients.transposed_weight", gradients.transposed_weight, plan.conv);
+  }
+  require_if(options.transposed_weight,
+             {"gradients.transposed_weight", plan.transposed_weight, dtype, transposed_weight_alignment},
+             gradients.transposed_weight, "PlanOptions::transposed_weight");
   if (options.weight_gradient) require({"feats", plan.feats, dtype, alignment}, feats);
   if (gradients.accumulate != options.accumulate) {
     fail(ErrorCode::invalid_argument, "gradients.accumulate is {}, but the plan was frozen with {}",
@@ -285,7 +296,8 @@ void Plan::backward(const ConstTensorView& grad_out, const ConstTensorView& feat
                           .grad_weight_dtype = storage_type(options.weight_gradient_type),
                           .grad_bias = gradients.bias.data,
                           .grad_bias_dtype = storage_type(options.bias_gradient_type),
-                          .accumulate = options.accumulate},
+                          .accumulate = options.accumulate,
+                          .transposed_weight = gradients.transposed_weight.data},
                          workspace_of(plan, workspace), stream);
 }
 

@@ -94,15 +94,36 @@ void require_disjoint(std::string_view output_name, const ConstTensorView& outpu
   }
 }
 
+Shape weight_shape(const Conv3dOptions& conv) {
+  return {conv.out_channels, conv.kernel.x, conv.kernel.y, conv.kernel.z, conv.in_channels};
+}
+
+Shape transposed_weight_shape(const Conv3dOptions& conv) {
+  return {conv.in_channels, conv.kernel.x, conv.kernel.y, conv.kernel.z, conv.out_channels};
+}
+
+void require_transposed_weight(std::string_view what, const ConstTensorView& view,
+                               const Conv3dOptions& conv) {
+  require_shape(what, view, transposed_weight_shape(conv));
+  require_type(what, view, conv.dtype);
+  require_data(what, view);
+  if (reinterpret_cast<std::uintptr_t>(view.data) % transposed_weight_alignment != 0) {
+    fail(ErrorCode::invalid_argument,
+         "{} is at address {}; transposed weights need an address that is a multiple of {}", what, view.data,
+         transposed_weight_alignment);
+  }
+}
+
 void require_disjoint_gradients(const ConstTensorView& grad_out, const ConstTensorView& feats,
                                 const ConstTensorView& weight, const Gradients& gradients) {
-  const std::array<std::pair<const char*, ConstTensorView>, 6> tensors{
+  const std::array<std::pair<const char*, ConstTensorView>, 7> tensors{
       {{"gradients.input", gradients.input},
        {"gradients.weight", gradients.weight},
        {"gradients.bias", gradients.bias},
        {"grad_out", grad_out},
        {"feats", feats},
-       {"weight", weight}}};
+       {"weight", weight},
+       {"gradients.transposed_weight", gradients.transposed_weight}}};
   constexpr std::size_t outputs = 3;
   for (std::size_t output = 0; output < outputs; ++output) {
     for (std::size_t other = output + 1; other < tensors.size(); ++other) {

@@ -31,6 +31,14 @@ void require_data(std::string_view what, const ConstTensorView& view);
 void require_disjoint(std::string_view output_name, const ConstTensorView& output,
                       std::string_view input_name, const ConstTensorView& input);
 
+/// The shape of the weights, and of what Conv3d::transpose_weight makes of them.
+Shape weight_shape(const Conv3dOptions& conv);
+Shape transposed_weight_shape(const Conv3dOptions& conv);
+/// Bytes that the address of transposed weights is a multiple of.
+inline constexpr int transposed_weight_alignment = 16;
+/// Transposed weights of the convolution, with memory so aligned.
+void require_transposed_weight(std::string_view what, const ConstTensorView& view, const Conv3dOptions& conv);
+
 /// No gradient overlaps an input or another gradient.
 void require_disjoint_gradients(const ConstTensorView& grad_out, const ConstTensorView& feats,
                                 const ConstTensorView& weight, const Gradients& gradients);

@@ -17,6 +17,7 @@
 #include "cpu/gather_gemm.hpp"
 #include "cpu/grad_bias.hpp"
 #include "cpu/grad_weight.hpp"
+#include "cpu/transpose_weights.hpp"
 
 namespace flexgemm::detail {
 
@@ -131,6 +132,10 @@ class CpuBackend final : public Backend {
                     arguments.conv->out_channels, arguments.grad_bias, arguments.grad_bias_dtype,
                     arguments.accumulate);
     }
+  }
+
+  void transpose_weight(const Conv3dOptions& conv, const void* weight, void* transposed, Stream) override {
+    run_transpose_weight(*cpu_, conv, weight, transposed);
   }
 
   std::shared_ptr<const FrameMapData> frame_map(const FrameMapArguments& arguments, Stream) override {

@@ -30,8 +30,6 @@ bool is_inside(const Coordinate& c, const Grid& grid) noexcept {
          c[3] >= 0 && c[3] < grid.z;
 }
 
-bool all_odd(const Extent3& kernel) noexcept { return (kernel.x & kernel.y & kernel.z & 1) != 0; }
-
 /// What inserting every row has shown.
 struct Census {
   std::int64_t first_outside = no_row;  ///< lowest row outside the grid
@@ -247,7 +245,7 @@ CpuMap::CpuMap(std::shared_ptr<CpuDevice> cpu, const MapArguments& arguments)
   const Census census = insert_rows(hash, cpu_->pool, arguments);
   if (arguments.options.checked) require_valid_rows(census, hash, cpu_->pool, arguments);
   indices_ = HostBuffer<std::int32_t>(cpu_->memory, rows * volume());
-  symmetric_ = all_odd(kernel) && !census.duplicates;
+  symmetric_ = is_mirrored(kernel) && !census.duplicates;
   pairs_ = fill_indices(hash, cpu_->pool, arguments, volume(), symmetric_, indices_.data());
 }
 

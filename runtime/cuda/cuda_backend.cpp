@@ -12,6 +12,7 @@
 #include "cuda/cuda_voxelizer.hpp"
 #include "cuda/device_array.hpp"
 #include "cuda/driver.hpp"
+#include "cuda/transpose_weights.hpp"
 
 namespace flexgemm::detail {
 
@@ -86,6 +87,12 @@ void CudaBackend::backward(const BackwardArguments& arguments, Stream stream) {
   const DeviceArray<float> partials(device_->memory(), gradient.parts * gradient.channels, stream);
   gradient.partials = partials.data();
   run_grad_bias(gradient, stream.handle());
+}
+
+void CudaBackend::transpose_weight(const Conv3dOptions& conv, const void* weight, void* transposed,
+                                   Stream stream) {
+  const ContextScope scope(*device_);
+  detail::transpose_weight(kernels_, conv, weight, transposed, stream);
 }
 
 std::shared_ptr<const FrameMapData> CudaBackend::frame_map(const FrameMapArguments& arguments,

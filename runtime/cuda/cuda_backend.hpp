@@ -34,6 +34,8 @@ class CudaBackend final : public Backend {
   void load_kernel_pack(const std::filesystem::path& file) override;
   void forward(const ForwardArguments& arguments, Stream stream) override;
   void backward(const BackwardArguments& arguments, Stream stream) override;
+  void transpose_weight(const Conv3dOptions& conv, const void* weight, void* transposed,
+                        Stream stream) override;
 
   std::shared_ptr<const FrameMapData> frame_map(const FrameMapArguments& arguments, Stream stream) override;
   std::shared_ptr<const VoxelizerData> voxelizer(const VoxelizerOptions& options, Stream stream) override;

@@ -16,8 +16,6 @@ SubmanifoldOptions map_options(const FrameMapOptions& options) {
   return {.kernel = options.kernel, .dilation = options.dilation, .checked = false};
 }
 
-bool all_odd(const Extent3& kernel) { return kernel.x % 2 == 1 && kernel.y % 2 == 1 && kernel.z % 2 == 1; }
-
 /// A guess where nobody said: surfaces, as scanners see them, have a third of their neighbors.
 std::int64_t guess_pairs(const FrameMapArguments& arguments) {
   const Extent3& kernel = arguments.options.kernel;
@@ -71,7 +69,7 @@ CudaFrameRows::CudaFrameRows(std::shared_ptr<const CudaDevice> opened, const Fra
       arguments_(arguments),
       expected_pairs_(guess_pairs(arguments)),
       table_shape_(detail::table_shape(arguments.capacity, arguments.grid)),
-      symmetric_(arguments.options.unique && all_odd(arguments.options.kernel)),
+      symmetric_(arguments.options.unique && is_mirrored(arguments.options.kernel)),
       table_(gpu().memory(), static_cast<std::int64_t>(table_shape_.bytes), stream),
       state_(gpu().memory(), 1, stream) {
   // Before its first frame the map has no rows.

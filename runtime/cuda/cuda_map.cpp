@@ -16,8 +16,7 @@ constexpr unsigned long long no_offender = std::numeric_limits<unsigned long lon
 /// Mirror images can be written instead of looked up: for odd extents, and unique coordinates, which checked
 /// mode guarantees for every map that it lets live.
 bool use_symmetry(const SubmanifoldOptions& options) {
-  const Extent3& kernel = options.kernel;
-  return options.checked && kernel.x % 2 == 1 && kernel.y % 2 == 1 && kernel.z % 2 == 1;
+  return options.checked && is_mirrored(options.kernel);
 }
 
 }  // namespace

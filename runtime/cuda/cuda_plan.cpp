@@ -40,6 +40,7 @@ GemmPass symbolic_pass(Op op, const FreezeArguments& arguments, const PassRecord
     }
   } else if (op == Op::grad_input) {
     pass.output = recorder.address(Operand::grad_input);
+    if (options.transposed_weight) pass.transposed_weight = recorder.address(Operand::transposed_weight);
   } else {
     pass.output = recorder.address(Operand::grad_weight);
     pass.output_dtype = storage_type(options.weight_gradient_type);
@@ -111,6 +112,7 @@ void CudaPlan::backward(const BackwardArguments& arguments, void* workspace, Str
   OperandAddresses addresses{};
   slot(addresses, Operand::feats) = address_of(arguments.feats);
   slot(addresses, Operand::weight) = address_of(arguments.weight);
+  slot(addresses, Operand::transposed_weight) = address_of(arguments.transposed_weight);
   slot(addresses, Operand::grad_out) = address_of(arguments.grad_out);
   slot(addresses, Operand::grad_input) = address_of(arguments.grad_input);
   slot(addresses, Operand::grad_weight) = address_of(arguments.grad_weight);

@@ -8,6 +8,7 @@
 #include "cuda/pass_run.hpp"
 #include "cuda/persistent_gemm.hpp"
 #include "cuda/resident_gemm.hpp"
+#include "cuda/transpose_weights.hpp"
 
 namespace flexgemm::detail {
 
@@ -170,25 +171,21 @@ void run_grad_input(const PassRun& run) {
   const GemmPass& pass = run.pass;
   const CudaMap& map = *pass.map;
   const CudaMap& inverse = map.inverse(run.stream);
-  const std::int64_t elements = run.volume() * pass.conv->in_channels * pass.conv->out_channels;
-  const DeviceArray<std::byte> transposed(run.memory(), elements * run.element_bytes(), run.stream);
-  const Kernel& transpose = run.kernels.get(transpose_spec(target_of(run.device()), shape_of(pass)));
-  constexpr std::int64_t tile = 64;  // templates/kernels/transpose_weights.cuh
-  const std::int64_t tiles =
-      ceil_div(pass.conv->in_channels, tile) * ceil_div(pass.conv->out_channels, tile) * run.volume();
-  // A map that is its own inverse names the offsets the other way round.
-  const TransposeWeightsParameters parameters{.weight = pass.weight,
-                                              .transposed = transposed.data(),
-                                              .mirrored = &inverse == &map ? 1 : 0,
-                                              .unused = 0};
-  constexpr std::int64_t most_blocks = 1 << 20;
-  transpose.launch(std::min(tiles, most_blocks), 1, parameters, run.stream);
+  DeviceArray<std::byte> own;
+  const void* transposed = pass.transposed_weight;
+  if (transposed == nullptr) {
+    const std::int64_t elements = run.volume() * pass.conv->in_channels * pass.conv->out_channels;
+    own = DeviceArray<std::byte>(run.memory(), elements * run.element_bytes(), run.stream);
+    const Kernel& transpose = run.kernels.get(transpose_spec(target_of(run.device()), shape_of(pass)));
+    launch_transpose(transpose, *pass.conv, pass.weight, own.data(), run.stream);
+    transposed = own.data();
+  }
   run_algorithm({.run = run,
                  .map = inverse,
                  .input = pass.grad_out,
                  .in_channels = pass.conv->out_channels,
                  .out_channels = pass.conv->in_channels,
-                 .weight = transposed.data()});
+                 .weight = transposed});
   if (&inverse != &map && run.stream.recorder() == nullptr) inverse.record_use(run.stream);
 }
 

@@ -9,14 +9,6 @@ namespace flexgemm::detail {
 
 namespace {
 
-/// Largest power of two, at most 16, that divides the address.
-int alignment_of(const void* pointer) {
-  const auto address = reinterpret_cast<std::uintptr_t>(pointer);
-  int alignment = 16;
-  while (address % static_cast<std::uintptr_t>(alignment) != 0) alignment /= 2;
-  return alignment;
-}
-
 /// Of the output and of the residual, which is read in the same vectors.
 int output_alignment(const GemmPass& pass) {
   return std::min(alignment_of(pass.output), alignment_of(pass.epilogue.residual));
@@ -37,6 +29,13 @@ const void* second_operand(const GemmPass& pass) {
 }
 
 }  // namespace
+
+int alignment_of(const void* pointer) {
+  const auto address = reinterpret_cast<std::uintptr_t>(pointer);
+  int alignment = 16;
+  while (address % static_cast<std::uintptr_t>(alignment) != 0) alignment /= 2;
+  return alignment;
+}
 
 TargetDevice target_of(const CudaDevice& device) {
   return {.architecture = architecture_of(device.properties()),

@@ -41,6 +41,7 @@ GemmPass grad_input_pass(const BackwardArguments& arguments) {
   GemmPass pass = bare_pass(*arguments.conv, cuda_map(*arguments.map), Op::grad_input);
   pass.grad_out = arguments.grad_out;
   pass.weight = arguments.weight;
+  pass.transposed_weight = arguments.transposed_weight;
   pass.output = arguments.grad_input;
   return pass;
 }

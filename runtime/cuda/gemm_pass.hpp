@@ -16,8 +16,10 @@ struct GemmPass {
   Op op = Op::forward;
   const Conv3dOptions* conv = nullptr;
   const CudaMap* map = nullptr;
-  const void* feats = nullptr;     ///< forward, grad_weight: [N, Ci]
-  const void* weight = nullptr;    ///< forward, grad_input: [Co, V, Ci]
+  const void* feats = nullptr;   ///< forward, grad_weight: [N, Ci]
+  const void* weight = nullptr;  ///< forward, grad_input: [Co, V, Ci]
+  /// grad_input: what Conv3d::transpose_weight made of `weight`, aligned to 16 bytes; null: not given.
+  const void* transposed_weight = nullptr;
   const void* grad_out = nullptr;  ///< grad_input, grad_weight: [N, Co]
   const void* bias = nullptr;      ///< forward: [Co]; null: none
   DType bias_dtype = DType::f32;
@@ -38,6 +40,9 @@ GemmPass pass_without_tensors(const Conv3dOptions& conv, const CudaMap& map, Op 
 
 /// Bytes that explicit_gemm's gathered operand may take: the gather and the GEMM run over chunks of rows.
 inline constexpr std::int64_t explicit_workspace_bytes = 256ll << 20;
+
+/// Largest power of two, at most 16, that divides the address; of null 16.
+int alignment_of(const void* pointer);
 
 /// What choices depend on: of the device, and of a pass on it.
 TargetDevice target_of(const CudaDevice& device);

@@ -45,7 +45,7 @@ const CudaMap& CudaMap::inverse(Stream stream) const {
         "the coordinate of a lower row; drop them, or use the device cpu, which adds up their gradients",
         repeated, rows);
   }
-  if (kernel.x % 2 == 1 && kernel.y % 2 == 1 && kernel.z % 2 == 1) return *this;
+  if (is_mirrored(kernel)) return *this;
   if (inverse_ == nullptr) {
     try {
       inverse_.reset(new CudaMap(*this, Inverse{}, stream));

@@ -61,8 +61,8 @@ PassRecorder::PassRecorder(int alignment) : alignment_(alignment), memory_(alloc
 
 void* PassRecorder::address(Operand operand) const noexcept {
   const std::uint64_t start = start_of(static_cast<std::size_t>(operand));
-  return reinterpret_cast<void*>(
-      operand == Operand::workspace ? start : start + static_cast<std::uint64_t>(alignment_));
+  const bool is_aligned = operand == Operand::workspace || operand == Operand::transposed_weight;
+  return reinterpret_cast<void*>(is_aligned ? start : start + static_cast<std::uint64_t>(alignment_));
 }
 
 void* PassRecorder::WorkspaceAllocator::allocate(std::size_t bytes, Stream) noexcept {

@@ -18,6 +18,7 @@ namespace flexgemm::detail {
 enum class Operand : std::uint8_t {
   feats,
   weight,
+  transposed_weight,
   bias,
   residual,
   scale,
@@ -28,7 +29,7 @@ enum class Operand : std::uint8_t {
   grad_weight,
   workspace,
 };
-inline constexpr std::size_t operand_count = 11;
+inline constexpr std::size_t operand_count = 12;
 
 /// Actual addresses by operand.
 using OperandAddresses = std::array<std::uint64_t, operand_count>;

@@ -224,6 +224,41 @@ TEST_CASE("plans give the bits of eager calls, with their own workspace and the 
   }
 }
 
+TEST_CASE("transposed weights that the caller keeps give the same gradient, eagerly and by a plan") {
+  const Owned<flexgemm_context> context = open_cpu();
+  Layer layer;
+  const Owned<flexgemm_map> map = layer.map(context.get());
+  const Owned<flexgemm_conv3d> conv = layer.conv(context.get());
+  require_ok(layer.backward(conv.get(), map.get()));
+  const std::vector<std::byte> expected = layer.grad_input.bytes();
+  const flexgemm_tensor gy = view_of(layer.grad_out), w = view_of(layer.weight),
+                        gx = view_of(layer.grad_input);
+  op_test::HostTensor transposed(DType::f32,
+                                 {layer.options.in_channels, 3, 3, 3, layer.options.out_channels});
+  const flexgemm_tensor wt = view_of(transposed);
+  require_ok(flexgemm_conv3d_transpose_weight(conv.get(), &w, &wt, nullptr));
+  CHECK(transposed.at(0) == layer.weight.at(26 * layer.options.in_channels));  // offsets reversed
+  auto gradients = zeroed<flexgemm_gradients>();
+  gradients.input = &gx;
+  gradients.transposed_weight = &wt;
+  auto options = zeroed<flexgemm_plan_options>();
+  options.skip_forward = options.input_gradient = options.transposed_weight = 1;
+  options.alignment = 4;
+  const Owned<flexgemm_plan> plan = layer.plan(conv.get(), map.get(), &options);
+  const auto check = [&](flexgemm_status status) {
+    require_ok(status);
+    CHECK(layer.grad_input.bytes() == expected);
+    std::memset(layer.grad_input.bytes().data(), 0xff, expected.size());
+  };
+  std::memset(layer.grad_input.bytes().data(), 0xff, expected.size());
+  check(flexgemm_conv3d_backward(conv.get(), map.get(), &gy, nullptr, &w, &gradients, nullptr));
+  check(flexgemm_plan_backward(plan.get(), &gy, nullptr, &w, &gradients, nullptr, 0, nullptr));
+  check_failure(flexgemm_conv3d_transpose_weight(nullptr, &w, &wt, nullptr), FLEXGEMM_INVALID_ARGUMENT,
+                {"conv is NULL"});
+  check_failure(flexgemm_conv3d_transpose_weight(conv.get(), &w, &w, nullptr), FLEXGEMM_INVALID_ARGUMENT,
+                {"transposed has the shape"});
+}
+
 TEST_CASE("a map tells its shape, pairs and indices as the C++ API does") {
   const Context cpp = Context::open(Device::cpu());
   const Owned<flexgemm_context> c = open_cpu();

@@ -235,7 +235,7 @@ TEST_CASE("plans refuse contradictory options and tensors that they were not mad
   refused([](auto& options) { options.skip_forward = 1; }, {"no pass"});
   refused([](auto& options) { options.alignment = 24; }, {"alignment is 24"});
   refused([](auto& options) { options.alignment = -1; }, {"alignment is -1"});
-  refused([](auto& options) { options.reserved = 1; }, {"options->reserved is 1"});
+  refused([](auto& options) { options.transposed_weight = 1; }, {"transposed_weight", "input_gradient"});
   refused(
       [](auto& options) {
         options.has_bias = 1;

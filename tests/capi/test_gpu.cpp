@@ -151,6 +151,16 @@ struct Problem {
     require_ok(
         flexgemm_plan_backward(plan.get(), &gy_view, &in_view, &w_view, &gradients, nullptr, 0, stream));
     CHECK(download() == eager);
+
+    const Uploaded wt(context, layer.weight, stream);
+    flexgemm_tensor wt_view = w_view;
+    wt_view.data = wt.data();
+    std::swap(wt_view.shape[0], wt_view.shape[4]);
+    require_ok(flexgemm_conv3d_transpose_weight(conv.get(), &w_view, &wt_view, stream));
+    gradients.transposed_weight = &wt_view;
+    require_ok(
+        flexgemm_conv3d_backward(conv.get(), map.get(), &gy_view, &in_view, &w_view, &gradients, stream));
+    CHECK(download() == eager);
     return eager;
   }
 

@@ -246,9 +246,10 @@ TEST_CASE("numbers and layouts of the binary interface are what was published") 
                 offsetof(flexgemm_conv3d_options, kernel) == 24 &&
                 offsetof(flexgemm_conv3d_options, dtype) == 36 &&
                 offsetof(flexgemm_conv3d_options, algorithm) == 40);
-  static_assert(sizeof(flexgemm_gradients) == 40 && offsetof(flexgemm_gradients, input) == 8 &&
+  static_assert(sizeof(flexgemm_gradients) == 48 && offsetof(flexgemm_gradients, input) == 8 &&
                 offsetof(flexgemm_gradients, weight) == 16 && offsetof(flexgemm_gradients, bias) == 24 &&
-                offsetof(flexgemm_gradients, accumulate) == 32);
+                offsetof(flexgemm_gradients, accumulate) == 32 &&
+                offsetof(flexgemm_gradients, transposed_weight) == 40);
   static_assert(sizeof(flexgemm_epilogue) == 32 && offsetof(flexgemm_epilogue, scale_shift) == 8 &&
                 offsetof(flexgemm_epilogue, residual) == 12 &&
                 offsetof(flexgemm_epilogue, activation) == 16 && offsetof(flexgemm_epilogue, slope) == 20 &&
@@ -265,7 +266,9 @@ TEST_CASE("numbers and layouts of the binary interface are what was published") 
       offsetof(flexgemm_plan_options, weight_gradient_dtype) == 32 &&
       offsetof(flexgemm_plan_options, bias_gradient_dtype) == 36 &&
       offsetof(flexgemm_plan_options, accumulate) == 40 && offsetof(flexgemm_plan_options, alignment) == 44 &&
-      offsetof(flexgemm_plan_options, no_workspace) == 48 && offsetof(flexgemm_plan_options, like) == 56);
+      offsetof(flexgemm_plan_options, no_workspace) == 48 &&
+      offsetof(flexgemm_plan_options, transposed_weight) == 52 &&
+      offsetof(flexgemm_plan_options, like) == 56);
   static_assert(sizeof(flexgemm_frame_map_options) == 48 &&
                 offsetof(flexgemm_frame_map_options, kernel) == 8 &&
                 offsetof(flexgemm_frame_map_options, dilation) == 20 &&

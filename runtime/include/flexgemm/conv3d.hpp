@@ -60,6 +60,10 @@ struct Gradients {
   TensorView bias{};    ///< [Co], storage type or f32
   /// Add to what `weight` and `bias` hold instead of overwriting them (gradient accumulation).
   bool accumulate = false;
+  /// The call's weights as Conv3d::transpose_weight wrote them, [Ci, Kx, Ky, Kz, Co], aligned to 16 bytes:
+  /// for callers that keep them while the weights stay the same. Absent: a call for the input gradient
+  /// transposes them itself, into workspace, where its kernel needs that.
+  ConstTensorView transposed_weight{};
 };
 
 /// What runs for one pass: for logs, tables and benchmarks.
@@ -103,6 +107,14 @@ class FLEXGEMM_API Conv3d {
   /// gradient is not asked for, `weight` if the input gradient is not. Errors and asynchrony as in `forward`.
   void backward(const NeighborMap& map, const ConstTensorView& grad_out, const ConstTensorView& feats,
                 const ConstTensorView& weight, const Gradients& gradients, Stream stream = {}) const;
+
+  /// Writes the weights as kernels of the input gradient read them: transposed[ci, v', co] = weight[co, v,
+  /// ci], where v' = V - 1 - v if all extents of the kernel are odd (a map is then its own inverse, with its
+  /// offsets the other way round), else v' = v. `transposed` [Ci, Kx, Ky, Kz, Co] is aligned to 16 bytes.
+  /// Worth it for weights that serve several calls of `backward` (Gradients::transposed_weight): frozen
+  /// layers, gradient accumulation. Errors and asynchrony as in `forward`.
+  void transpose_weight(const ConstTensorView& weight, const TensorView& transposed,
+                        Stream stream = {}) const;
 
   /// Decides everything about passes over this map now, so that nothing is left to decide, to build, to
   /// compile or to allocate when they run (<flexgemm/plan.hpp>). May compile, and waits for `stream`. Throws

@@ -189,7 +189,16 @@ FLEXGEMM_API flexgemm_status flexgemm_conv3d_backward(const flexgemm_conv3d* con
                                                       const flexgemm_tensor* weight,
                                                       const flexgemm_gradients* gradients, void* stream);
 
-/// The same with the operands of the convolution's epilogue, its bias among them: exactly those that it
+/// Writes the weights as kernels of the input gradient read them, for flexgemm_gradients::transposed_weight:
+/// transposed[ci, v', co] = weight[co, v, ci], where v' = V - 1 - v if all extents of the kernel are odd,
+/// else v' = v. Input: weight; output: transposed [Ci, Kx, Ky, Kz, Co], aligned to 16 bytes. Worth it for
+/// weights that serve several calls of flexgemm_conv3d_backward. All else as flexgemm_conv3d_forward.
+FLEXGEMM_API flexgemm_status flexgemm_conv3d_transpose_weight(const flexgemm_conv3d* conv,
+                                                              const flexgemm_tensor* weight,
+                                                              const flexgemm_tensor* transposed,
+                                                              void* stream);
+
+/// As flexgemm_conv3d_forward with the operands of the epilogue, its bias among them: exactly those that it
 /// reads. One that is missing, or that the epilogue does not read, gives FLEXGEMM_INVALID_ARGUMENT.
 /// `operands` may be NULL if it reads none.
 FLEXGEMM_API flexgemm_status flexgemm_conv3d_forward_fused(const flexgemm_conv3d* conv,

@@ -264,7 +264,7 @@ typedef struct flexgemm_plan_options {
   /// Not 0: the plan has no workspace of its own, every call brings one. With the plan's own, calls must
   /// follow each other on one stream or be ordered otherwise.
   int32_t no_workspace;
-  int32_t reserved;  ///< 0
+  int32_t transposed_weight;  ///< not 0: backward's calls bring flexgemm_gradients::transposed_weight
   /// Run the kernels that this plan runs, instead of choosing: equal kernels give equal bits. It must be of a
   /// convolution with the same options, on the same device. NULL: choose.
   const flexgemm_plan* like;
@@ -280,6 +280,9 @@ typedef struct flexgemm_gradients {
   /// Not 0: add to what `weight` and `bias` hold instead of overwriting them (gradient accumulation).
   int32_t accumulate;
   int32_t reserved;  ///< 0
+  /// The call's weights as flexgemm_conv3d_transpose_weight wrote them, [Ci, Kx, Ky, Kz, Co], aligned to 16
+  /// bytes; NULL: a call for the input gradient transposes them itself where its kernel needs that.
+  const flexgemm_tensor* transposed_weight;
 } flexgemm_gradients;
 
 /// Bytes that the library holds through the context's allocator: maps, workspaces and buffers. Filled in by

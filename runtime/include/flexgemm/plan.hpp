@@ -34,6 +34,8 @@ struct PlanOptions {
   DType weight_gradient_type = DType::f32;  ///< f32 or the convolution's storage type
   DType bias_gradient_type = DType::f32;
   bool accumulate = false;  ///< as Gradients::accumulate
+  /// Calls for the input gradient bring Gradients::transposed_weight, so the plan transposes nothing.
+  bool transposed_weight = false;
   /// What the address of every tensor will be a multiple of, but bias, scale and shift, which need that of
   /// their elements: 1 to 256, a power of two. Less than 16 makes narrower loads, and slower kernels.
   int alignment = 16;
