@@ -12,11 +12,12 @@
 namespace flexgemm::bench {
 
 LayerBench::LayerBench(MeasuringDevice& device, const SceneOnDevice& scene, std::int64_t channels,
-                       DType dtype, const Repeats& repeats, Note note)
+                       DType dtype, DType gradient_type, const Repeats& repeats, Note note)
     : device_(device),
       scene_(scene),
       channels_(channels),
       dtype_(dtype),
+      gradient_type_(gradient_type),
       repeats_(repeats),
       note_(std::move(note)),
       context_(Context::open(device.device(), device.context_options())),
@@ -61,11 +62,23 @@ void LayerBench::guarded(const std::string& op, const std::function<void(const s
   }
 }
 
+/// Conv3d::choice knows of float gradients alone; a plan is told their type.
+KernelChoice LayerBench::choice(Op op) const {
+  if (op != Op::grad_weight || gradient_type_ == DType::f32) return conv_.choice(map_, op);
+  const Plan plan = conv_.freeze(map_,
+                                 {.forward = false,
+                                  .weight_gradient = true,
+                                  .weight_gradient_type = gradient_type_,
+                                  .own_workspace = false},
+                                 device_.stream());
+  return plan.choice(op);
+}
+
 bool LayerBench::serves(Op op) {
   std::optional<bool>& served = served_[static_cast<std::size_t>(op)];
   if (served) return *served;
   try {
-    record(name(op)).choice = conv_.choice(map_, op);
+    record(name(op)).choice = choice(op);
     served = true;
   } catch (const Error& error) {
     if (error.code() != ErrorCode::unsupported) throw;
@@ -99,7 +112,7 @@ double LayerBench::flop() const {
 
 std::int64_t LayerBench::least_bytes(Op op) const {
   const std::int64_t weight_bytes =
-      weight_elements() * (op == Op::grad_weight ? std::int64_t{sizeof(float)} : element_bytes());
+      op == Op::grad_weight ? gradient_bytes() : weight_elements() * element_bytes();
   return 2 * row_elements() * element_bytes() + weight_bytes +
          map_.pairs() * static_cast<std::int64_t>(sizeof(std::int32_t));
 }
@@ -126,8 +139,7 @@ PassTensors LayerBench::pass_tensors(Op op, int set) {
   PassTensors tensors;
   tensors.first = random_rows(seed);
   tensors.second = weight_result ? random_rows(seed + 1) : random_weight(seed + 1);
-  const std::int64_t bytes = weight_result ? weight_elements() * static_cast<std::int64_t>(sizeof(float))
-                                           : row_elements() * element_bytes();
+  const std::int64_t bytes = weight_result ? gradient_bytes() : row_elements() * element_bytes();
   tensors.result = device_.allocate(static_cast<std::size_t>(bytes));
   return tensors;
 }
@@ -149,7 +161,7 @@ void LayerBench::run_pass(Op op, const PassTensors& tensors) {
     return;
   }
   conv_.backward(map_, first, {tensors.second.get(), stored_type, rows_shape()}, {},
-                 {.input = {}, .weight = {tensors.result.get(), DType::f32, weight_shape()}, .bias = {}},
+                 {.input = {}, .weight = {tensors.result.get(), gradient_type_, weight_shape()}, .bias = {}},
                  device_.stream());
 }
 
@@ -236,10 +248,9 @@ void LayerBench::measure_training(Record& row) {
   std::vector<std::shared_ptr<void>> weights;
   std::vector<std::shared_ptr<void>> grad_weights;
   std::vector<std::shared_ptr<void>> activations{random_rows(7)};
-  const auto weight_bytes = static_cast<std::size_t>(weight_elements()) * sizeof(float);
   for (std::size_t layer = 0; layer < layers; ++layer) {
     weights.push_back(random_weight(100 + layer));
-    grad_weights.push_back(device_.allocate(weight_bytes));
+    grad_weights.push_back(device_.allocate(static_cast<std::size_t>(gradient_bytes())));
     activations.push_back(random_rows(8 + layer));
   }
   const auto grad_out = random_rows(90);
@@ -260,8 +271,8 @@ void LayerBench::measure_training(Record& row) {
                          {activations[layer].get(), stored_type, rows_shape()},
                          {weights[layer].get(), stored_type, weight_shape()},
                          {.input = {grad_input, stored_type, rows_shape()},
-                          .weight = {grad_weights[layer].get(), DType::f32, weight_shape()},
-                          .bias = {grad_bias.get(), DType::f32, {channels_}}},
+                          .weight = {grad_weights[layer].get(), gradient_type_, weight_shape()},
+                          .bias = {grad_bias.get(), gradient_type_, {channels_}}},
                          device_.stream());
           grad = grad_input;
         }
@@ -271,7 +282,7 @@ void LayerBench::measure_training(Record& row) {
   if (row.rounds.size() == 1) {
     const std::int64_t count = std::ssize(weights);
     const std::int64_t tensors = (count + 4) * row_elements() * element_bytes() +
-                                 count * weight_elements() * (element_bytes() + std::int64_t{sizeof(float)});
+                                 count * (weight_elements() * element_bytes() + gradient_bytes());
     row.peak_bytes = context_.memory().peak_bytes + static_cast<std::size_t>(tensors);
   }
 }
@@ -285,6 +296,9 @@ std::vector<nlohmann::ordered_json> LayerBench::rows() const {
     if (!one->choice.kernel.empty()) {
       row["algorithm"] = name(one->choice.algorithm);
       row["kernel"] = one->choice.kernel;
+    }
+    if (one->op == name(Op::grad_weight) || one->op == "net_train_step") {
+      row["gradient_dtype"] = name(gradient_type_);
     }
     if (one->layers > 0) row["layers"] = one->layers;
     if (!one->failure.empty()) {

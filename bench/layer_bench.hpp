@@ -38,8 +38,9 @@ class LayerBench {
  public:
   using Note = std::function<void(const std::string&)>;
 
+  /// `gradient_type`: of the weight gradients, f32 or the storage type.
   LayerBench(MeasuringDevice& device, const SceneOnDevice& scene, std::int64_t channels, DType dtype,
-             const Repeats& repeats, Note note);
+             DType gradient_type, const Repeats& repeats, Note note);
 
   /// Measures everything once more; `progress` is told of each row.
   void measure_round(const std::function<void(const std::string&)>& progress);
@@ -65,6 +66,7 @@ class LayerBench {
                const std::function<void(Record&)>& body);
   Record& record(const std::string& op);
 
+  KernelChoice choice(Op op) const;
   void rebuild_map(bool checked = true);
   bool serves(Op op);
   void measure_pass(Op op, Record& record);
@@ -83,6 +85,9 @@ class LayerBench {
   std::int64_t row_elements() const { return scene_.voxels * channels_; }
   std::int64_t weight_elements() const { return channels_ * channels_ * 27; }
   std::int64_t element_bytes() const { return static_cast<std::int64_t>(size_of(dtype_)); }
+  std::int64_t gradient_bytes() const {
+    return weight_elements() * static_cast<std::int64_t>(size_of(gradient_type_));
+  }
   std::int64_t least_bytes(Op op) const;
   double flop() const;
 
@@ -90,6 +95,7 @@ class LayerBench {
   const SceneOnDevice& scene_;
   std::int64_t channels_;
   DType dtype_;
+  DType gradient_type_;
   const Repeats& repeats_;
   Note note_;
   Context context_;

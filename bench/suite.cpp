@@ -52,7 +52,8 @@ class Suite {
       for (const DType dtype : options_.dtypes) {
         for (const std::int64_t channels : request.channels) {
           if (round == 0) {
-            layers.emplace_back(device_, scene, channels, dtype, repeats_,
+            layers.emplace_back(device_, scene, channels, dtype,
+                                options_.float_gradients ? DType::f32 : storage_type(dtype), repeats_,
                                 [&](const std::string& text) { note_once(text); });
           }
           layers[next++].measure_round(progress);

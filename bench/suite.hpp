@@ -20,6 +20,9 @@ struct SuiteOptions {
   int threads = 0;     ///< of the CPU backend; 0: all
   std::vector<SceneRequest> scenes;
   std::vector<DType> dtypes;
+  /// Write weight and bias gradients of 16-bit layers in float, as the documentation recommends, instead of
+  /// in the layer's type, as the baseline does.
+  bool float_gradients = false;
 };
 
 /// How often each kind of thing is measured in one round. Every row has two rounds.

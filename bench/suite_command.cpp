@@ -23,6 +23,7 @@ struct SuiteArguments {
   int threads = 0;
   SceneArguments scenes;
   std::vector<std::string> dtypes;
+  bool float_gradients = false;
   std::string baseline;
   std::string commit;
   std::string out;
@@ -40,6 +41,7 @@ SuiteOptions options_of(const SuiteArguments& arguments) {
   options.device = device_of(arguments.device);
   options.quick = arguments.quick;
   options.threads = arguments.threads;
+  options.float_gradients = arguments.float_gradients;
   options.scenes = scene_requests(arguments.scenes, options.device.is_cpu(), arguments.quick);
   std::vector<std::string> dtypes = arguments.dtypes;
   if (dtypes.empty()) {
@@ -113,6 +115,8 @@ void declare_suite(CLI::App& app, Command& command, int argc, char** argv) {
   suite->add_option("--dtype", arguments->dtypes, "Types, such as f16,f32")
       ->delimiter(',')
       ->check(CLI::IsMember({"f32", "tf32", "f16", "bf16"}));
+  suite->add_flag("--float-gradients", arguments->float_gradients,
+                  "Weight gradients of 16-bit layers in f32, not in the layer's type as the baseline's");
   suite
       ->add_option("--baseline", arguments->baseline, "Times to compare with, such as bench/baselines/*.json")
       ->check(CLI::ExistingFile);

@@ -7,6 +7,7 @@
 #include "cuda/device_array.hpp"
 #include "cuda/kernel_parameters.hpp"
 #include "cuda/pass_run.hpp"
+#include "cuda/resident_gemm.hpp"
 
 namespace flexgemm::detail {
 
@@ -110,26 +111,19 @@ void reduce(const PassRun& run, const DeviceArray<float>& partials, const Parts&
 void run_resident(const PassRun& run, const Kernel& kernel) {
   const GemmPass& pass = run.pass;
   const codegen::KernelSpec& spec = kernel.spec();
-  const ResidentKey key{.block_rows = spec.row_tile, .capacity = codegen::resident_capacity(spec)};
-  const ResidentLayout& layout = pass.map->resident_layout(key, run.stream);
+  const ResidentLayout& layout = pass.map->resident_layout(resident_key(spec), run.stream);
   const std::int64_t groups = kernel.shape().groups;
   const int count =
       codegen::gradient_parts(spec, run.choice.splits, run.device().properties().multiprocessors);
   const std::int64_t parts = std::clamp<std::int64_t>(count / groups, 1, layout.blocks);
   const std::int64_t part = std::int64_t{spec.offsets} * spec.in_channels * spec.out_channels;
   const DeviceArray<float> partials(run.memory(), groups * parts * part, run.stream);
-  const ResidentGradWeightParameters parameters{.feats = pass.feats,
-                                                .grad_out = pass.grad_out,
-                                                .output = partials.data(),
-                                                .order = layout.order.data(),
-                                                .masks = layout.masks.data(),
-                                                .locals = layout.locals.data(),
-                                                .phase_begin = layout.phase_begin.data(),
-                                                .phase_offsets = layout.phase_offsets.data(),
-                                                .input_begin = layout.input_begin.data(),
-                                                .inputs = layout.inputs.data(),
-                                                .blocks = static_cast<std::int32_t>(layout.blocks),
-                                                .parts = static_cast<std::int32_t>(parts)};
+  ResidentGradWeightParameters parameters{.feats = pass.feats,
+                                          .grad_out = pass.grad_out,
+                                          .output = partials.data(),
+                                          .blocks = static_cast<std::int32_t>(layout.blocks),
+                                          .parts = static_cast<std::int32_t>(parts)};
+  set_layout(parameters, layout);
   kernel.launch(groups, parts, parameters, run.stream);
   reduce(run, partials, {.each = parts});
 }

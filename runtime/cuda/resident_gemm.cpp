@@ -12,21 +12,15 @@ ResidentKey resident_key(const codegen::KernelSpec& spec) {
 void launch_resident(const PassRun& run, const Kernel& kernel, const CudaMap& map, const ResidentGemm& gemm) {
   const ResidentLayout& layout = map.resident_layout(resident_key(kernel.spec()), run.stream);
   const EpilogueArguments& epilogue = run.pass.epilogue;
-  const ResidentGemmParameters parameters{.feats = gemm.feats,
-                                          .weight = gemm.weight,
-                                          .bias = run.pass.bias,
-                                          .output = gemm.output,
-                                          .order = layout.order.data(),
-                                          .masks = layout.masks.data(),
-                                          .locals = layout.locals.data(),
-                                          .phase_begin = layout.phase_begin.data(),
-                                          .phase_offsets = layout.phase_offsets.data(),
-                                          .input_begin = layout.input_begin.data(),
-                                          .inputs = layout.inputs.data(),
-                                          .residual = epilogue.residual,
-                                          .scale = epilogue.scale,
-                                          .shift = epilogue.shift,
-                                          .rows = run.rows()};
+  ResidentGemmParameters parameters{.feats = gemm.feats,
+                                    .weight = gemm.weight,
+                                    .bias = run.pass.bias,
+                                    .output = gemm.output,
+                                    .residual = epilogue.residual,
+                                    .scale = epilogue.scale,
+                                    .shift = epilogue.shift,
+                                    .rows = run.rows()};
+  set_layout(parameters, layout);
   kernel.launch(layout.blocks, 1, parameters, run.stream);
 }
 

@@ -49,7 +49,7 @@ struct ResidentGemm {
       // 16 slots a mask: the four of a block of 64 rows.
       const int first = Accumulator::slice_row(warp_row / 4 * 4, i) / 16;
       const uint4 masks = __ldg(reinterpret_cast<const uint4*>(parameters.masks + first_slot / 16 + first));
-      // From one lane, so that ptxas knows that no warp diverges: else it would serialize the products.
+      // From one lane: the compiler then knows that the branches on it do not diverge within a warp.
       row_masks[i] = __shfl_sync(0xffffffffu, masks.x | masks.y | masks.z | masks.w, 0);
     }
     Accumulator accumulator;

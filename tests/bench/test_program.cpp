@@ -44,6 +44,32 @@ TEST_CASE("the CPU suite measures every pass, the map and both networks, with th
   for (const char* key : {"device", "machine", "version", "commit", "options"}) CHECK(results.contains(key));
 }
 
+TEST_CASE("weight gradients are measured in the layer's type, or in float if asked for") {
+  for (const bool in_float : {false, true}) {
+    const TemporaryFolder folder;
+    std::vector<std::string> arguments{"suite",    "--device",  "cpu",        "--quick",
+                                       "--scenes", "sphere:16", "--channels", "8",
+                                       "--dtype",  "f16",       "--out",      folder.path()};
+    if (in_float) arguments.push_back("--float-gradients");
+    const ProcessResult process = bench(arguments);
+    INFO(process.errors);
+    REQUIRE(process.exit_code == 0);
+    int found = 0;
+    const auto results = read_results(folder.path() + "/suite-cpu.json");
+    for (const auto& row : results["rows"]) {
+      const bool has_gradient = row["op"] == "grad_weight" || row["op"] == "net_train_step";
+      REQUIRE(row.contains("gradient_dtype") == has_gradient);
+      if (!has_gradient) continue;
+      ++found;
+      CHECK(row["gradient_dtype"] == (in_float ? "f32" : "f16"));
+      if (row["op"] != "grad_weight") continue;
+      const std::int64_t rows = row["voxels"], pairs = row["pairs"];
+      CHECK(row["least_bytes"] == 2 * rows * 8 * 2 + 27 * 8 * 8 * (in_float ? 4 : 2) + pairs * 4);
+    }
+    CHECK(found == 2);
+  }
+}
+
 TEST_CASE("diff compares two runs of the program, and fails on slower rows only when asked to") {
   const TemporaryFolder folder;
   REQUIRE(small_suite(folder.path()).exit_code == 0);
