@@ -56,7 +56,7 @@ done
 
 # Kernels that the op test's small cases do not choose, by the tests that name them.
 for tool in memcheck racecheck initcheck synccheck; do
-  for names in 'persistent kernels*' 'resident kernels*' 'resident weight gradients are*'; do
+  for names in 'one persistent kernel*' 'resident kernels*' 'resident weight gradients are*'; do
     log="$logs/$tool.${names//[^a-z]/-}.log"
     status=0
     compute-sanitizer --tool "$tool" --error-exitcode 9 "$build/tests/cuda/test_cuda" "$names" > "$log" 2>&1 || status=$?
