@@ -88,7 +88,8 @@ class TightestBlocks {
 /// What a covering set must hold at least once.
 std::vector<std::string> coverage_of(const KernelSpec& spec, const std::set<std::string>& default_paths,
                                      const TightestBlocks& tightest) {
-  const std::string type = std::string(name(spec.kind)) + name(spec.compute);
+  const std::string type = std::string(name(spec.kind)) + name(spec.compute) +
+                           (spec.weight_major == codegen::WeightMajor::mn ? "mn" : "");
   std::vector<std::string> items{type + "/" + number(spec.row_tile) + "x" + number(columns_of(spec))};
   const std::string shape = shape_of(spec);
   if (spec.kind == KernelKind::resident_grad_weight)  // its registers are those of its sums
