@@ -72,6 +72,17 @@ KernelSpec with_shape(KernelSpec spec, const TileShape& shape) {
   return spec;
 }
 
+/// The kernel that reads grad_input's weights as they are given, if there is one for them.
+KernelSpec with_given_weight(const GemmProblem& problem, KernelSpec spec) {
+  if (problem.given_weight_alignment == 0) return spec;
+  const int element = storage_bytes(problem.compute);
+  KernelSpec given = spec;
+  given.weight_major = WeightMajor::mn;
+  given.weight_vector_bytes =
+      vector_bytes(std::int64_t{spec.out_channels} * element, problem.given_weight_alignment, element);
+  return rejection(given) ? spec : given;
+}
+
 std::int64_t blocks_of(const GemmProblem& problem, const KernelSpec& spec) {
   return divide_up(problem.rows, spec.row_tile) * divide_up(problem.out_channels, spec.column_tile);
 }
@@ -130,7 +141,7 @@ std::vector<KernelSpec> gemm_candidates(const GemmProblem& problem, OutputType o
   std::vector<KernelSpec> specs;
   for (const TileShape& shape :
        gradient ? gradient_shapes(problem) : family_of(problem.architecture).tile_shapes(problem)) {
-    const KernelSpec spec = with_shape(base, shape);
+    const KernelSpec spec = with_given_weight(problem, with_shape(base, shape));
     const bool needs_groups = shape.kind == KernelKind::persistent_gemm && output != OutputType::storage;
     if (needs_groups && most_groups(problem.volume) < 2) continue;
     // Its epilogue is unrolled over all accumulators: an expression takes seconds to compile and spills.

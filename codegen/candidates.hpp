@@ -24,6 +24,9 @@ struct GemmProblem {
   bool resident = false;
   int feats_alignment = 16;  ///< largest power of two, at most 16, that divides the pointer
   int weight_alignment = 16;
+  /// Of grad_input, whose weights are transposed to the problem's [N, V, K] for all kernels but those that
+  /// read them as the caller gives them: alignment of the given weights, [K, V, N]. Else 0.
+  int given_weight_alignment = 0;
   int output_alignment = 16;
   BiasType bias = BiasType::none;
   /// Whether kernels are wanted, too, that are never the fastest and not offered otherwise: for tests.

@@ -185,6 +185,14 @@ double persistent_share(const PassPlan& plan) {
   return (starves ? 1.4 : 0.91) * grouped_share(groups);
 }
 
+/// Of the weights of grad_input, for kernels that do not read them as they are given.
+double transpose_ns(const GemmProblem& problem, const PassPlan& plan, const CostConstants& constants) {
+  if (problem.given_weight_alignment == 0 || plan.spec.weight_major == WeightMajor::mn) return 0;
+  const double bytes = 2.0 * problem.volume * problem.in_channels * problem.out_channels *
+                       storage_bytes(problem.compute);  // read and written
+  return constants.launch_ns + transfer_ns(bytes, constants);
+}
+
 }  // namespace
 
 double masked_steps(const MapStatistics& map, int row_tile) {
@@ -214,9 +222,11 @@ double masked_steps(const MapStatistics& map, int row_tile) {
 
 double predicted_ms(const GemmProblem& problem, const MapStatistics& map, const PassPlan& plan,
                     const CostConstants& constants) {
+  const double transpose = transpose_ns(problem, plan, constants);
   if (plan.spec.kind == KernelKind::resident_gemm)
-    return (constants.launch_ns + resident_ns(problem, map, plan, constants)) * 1e-6;
-  double ns = constants.launch_ns + gemm_ns(problem, map, plan, constants) * persistent_share(plan);
+    return (constants.launch_ns + resident_ns(problem, map, plan, constants) + transpose) * 1e-6;
+  double ns =
+      constants.launch_ns + gemm_ns(problem, map, plan, constants) * persistent_share(plan) + transpose;
   const double element = storage_bytes(problem.compute);
   const double rows = static_cast<double>(map.rows);
   if (plan.spec.output == OutputType::partial) {

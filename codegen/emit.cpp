@@ -167,6 +167,7 @@ void append_config(std::string& source, const KernelSpec& spec) {
   if (spec.kind == KernelKind::persistent_gemm) {
     integer("kMinBlocks", spec.min_blocks);
     boolean("kChained", spec.output == OutputType::chained);
+    boolean("kWeightMnMajor", spec.weight_major == WeightMajor::mn);
   }
   boolean("kAsyncCopy", uses_async_copy(spec));
   append_epilogue(source, spec.epilogue);

@@ -240,6 +240,7 @@ std::string to_string(const KernelSpec& spec) {
   text += ".s" + number(spec.stages) + ".w" + number(spec.warps_m) + "x" + number(spec.warps_n) + ".b" +
           number(spec.min_blocks);
   if (spec.cluster != 1) text += ".c" + number(spec.cluster);
+  if (spec.weight_major == WeightMajor::mn) text += ".mn";
   text += ".vec" + number(spec.feats_vector_bytes) + "." + number(spec.weight_vector_bytes) + "." +
           number(spec.output_vector_bytes);
   text += std::string(".") + text_of(spec.bias);
@@ -273,6 +274,10 @@ KernelSpec parse_spec(std::string_view text) {
   spec.warps_n = warps[1];
   spec.min_blocks = reader.number("b", "the blocks a multiprocessor, such as b2");
   if (reader.comes("c")) spec.cluster = reader.number("c", "the blocks of a cluster, such as c2");
+  if (reader.comes("mn")) {
+    reader.next("mn");
+    spec.weight_major = WeightMajor::mn;
+  }
   spec.feats_vector_bytes = reader.number("vec", "the bytes a load of feats, such as vec16");
   spec.weight_vector_bytes = reader.number("", "the bytes a load of weights, such as 16");
   spec.output_vector_bytes = reader.number("", "the bytes a store, such as 16");

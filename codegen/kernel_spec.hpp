@@ -39,6 +39,12 @@ enum class OutputType : std::uint8_t {
             ///< (persistent_gemm)
 };
 
+/// How the weights lie that a kernel reads, N being its output channels and K its input channels.
+enum class WeightMajor : std::uint8_t {
+  k,   ///< [N, V, K]
+  mn,  ///< [K, V, N], for persistent_gemm in 16 bits: the weights of a layer, as its grad_input takes them
+};
+
 /// A compute architecture such as sm_80 or sm_90a.
 struct Architecture {
   int major = 8;
@@ -87,9 +93,11 @@ struct KernelSpec {
   int warps_n = 2;  ///< warps along the channels; column_tile / warps_n is a multiple of 16 (ffma: 8)
   int cluster = 1;  ///< blocks that share a row tile and each tile of weights: 1, or 2 (persistent_gemm)
   int min_blocks = 1;  ///< blocks a multiprocessor that __launch_bounds__ asks registers for
+  WeightMajor weight_major = WeightMajor::k;
 
   int feats_vector_bytes = 4;   ///< bytes a load of feats: 16, 8, 4, or 2; divides Ci * size and the pointer
-  int weight_vector_bytes = 4;  ///< the same for weights; grad_weight: for grad_out, Co * size
+  int weight_vector_bytes = 4;  ///< the same for weights, MN-major: Co * size; grad_weight: for grad_out,
+                                ///< Co * size
   int output_vector_bytes = 4;  ///< bytes a store; divides a row of the output and the pointer
   BiasType bias = BiasType::none;
   /// What becomes of a finished sum: canonical text of an Expression (expression.hpp), which adds the bias

@@ -70,7 +70,10 @@ Reason check_vectors(const KernelSpec& spec) {
     if (Reason reason = check_vector("feats", spec.feats_vector_bytes, element, in_bytes)) return reason;
   }
   if (is_gathered_gemm(spec)) {
-    if (Reason reason = check_vector("weights", spec.weight_vector_bytes, element, in_bytes)) return reason;
+    const std::int64_t weight_bytes =
+        spec.weight_major == WeightMajor::k ? in_bytes : std::int64_t{spec.out_channels} * element;
+    if (Reason reason = check_vector("weights", spec.weight_vector_bytes, element, weight_bytes))
+      return reason;
   }
   if (spec.kind != KernelKind::gather_rows) {
     return check_vector("the output", spec.output_vector_bytes, output_element, out_bytes);
@@ -172,6 +175,21 @@ Reason check_cluster(const KernelSpec& spec) {
         "each block of a pair takes a multiple of 64 rows and fetches a multiple of 8 columns: the "
         "tile is ",
         spec.row_tile, "x", spec.column_tile, ".");
+  }
+  return {};
+}
+
+/// MN-major weights arrive in boxes of 64 columns, 128 bytes, of which a warpgroup reads its own.
+Reason check_weight_major(const KernelSpec& spec) {
+  if (spec.weight_major == WeightMajor::k) return {};
+  if (spec.kind != KernelKind::persistent_gemm || storage_bytes(spec.compute) != 2 || spec.cluster != 1) {
+    return sentence("MN-major weights are for persistent_gemm in 16 bits without clusters: the kernel is ",
+                    name(spec.kind), " in ", name(spec.compute), " with clusters of ", spec.cluster, ".");
+  }
+  constexpr int box_columns = 64;
+  if (spec.column_tile % (box_columns * spec.warps_n) != 0) {
+    return sentence("MN-major weights take a multiple of ", box_columns, " columns for each of ",
+                    spec.warps_n, " warps: the column tile is ", spec.column_tile, ".");
   }
   return {};
 }
@@ -417,6 +435,7 @@ std::optional<std::string> rejection(const KernelSpec& spec) {
   for (const auto check : {check_problem, check_vectors, check_epilogue, check_block}) {
     if (Reason reason = check(spec)) return reason;
   }
+  if (Reason reason = check_weight_major(spec)) return reason;
   if (!is_tiled(spec.kind)) return {};
   if (Reason reason = check_cluster(spec)) return reason;
   const KernelSpec block = block_of(spec);

@@ -38,7 +38,8 @@ struct alignas(64) TensorMap {
 /// every row in it. storage output has one group. Partial output holds each group's sums apart. Chained
 /// output is finished: each group adds to `sums` in the order of groups, the last one stores the result.
 struct PersistentGemmParameters {
-  TensorMap weight;             // [Co, V, Ci] storage type, box [column_tile, 1, k_tile], 128-byte swizzle
+  TensorMap weight;             // [Co, V, Ci] storage type, box [column_tile, 1, k_tile], 128-byte swizzle;
+                                // MN-major: [Ci, V, Co], box [k_tile, 1, 64]
   const void* feats;            // [*, Ci] storage type
   const void* bias;             // [Co] or null
   void* output;                 // [rows, Co] storage type, or float partials [groups, rows, Co]
@@ -55,6 +56,7 @@ struct PersistentGemmParameters {
   long long rows;               // output rows, for the stride of partials
   int tiles;                    // row tiles of all groups
   int tiles_per_group;
+  int mirrored;  // MN-major weights: 1: those of offset v lie at V - 1 - v, else 0
 };
 // grid: x = at most tiles * column_tiles blocks; each claims items (column tile fastest) until there are
 // none. Clusters of kCluster blocks share items, whose tiles have kCluster * kRowTile rows, and take them in

@@ -66,6 +66,13 @@ void check(const TargetDevice& device, const PassShape& pass, const KernelChoice
          "the vectors of the kernel {} are wider than the pass allows: {}, {}, {}", choice.kernel,
          own.feats_vector_bytes, own.weight_vector_bytes, own.output_vector_bytes);
   }
+  if (spec.weight_major == codegen::WeightMajor::mn &&
+      gemm_problem(device, pass, choice.algorithm).given_weight_alignment < spec.weight_vector_bytes) {
+    fail(ErrorCode::invalid_argument,
+         "the kernel {} reads the weights of grad_input as they are given, aligned to {} bytes: the pass has "
+         "none",
+         choice.kernel, spec.weight_vector_bytes);
+  }
   const bool chained = spec.output == codegen::OutputType::chained;
   const int least_groups = chained                                             ? 1
                            : spec.kind == codegen::KernelKind::persistent_gemm ? choice.splits

@@ -97,8 +97,9 @@ codegen::GemmProblem gemm_problem(const TargetDevice& device, const PassShape& p
       pass.rows == 0 ? 0 : static_cast<double>(pass.pairs) / static_cast<double>(pass.rows);
   problem.multiprocessors = device.multiprocessors;
   problem.feats_alignment = pass.first_alignment;
-  // The weights of grad_input are transposed into the library's own memory.
+  // The weights of grad_input are transposed into the library's own memory, or read as they are given.
   problem.weight_alignment = pass.op == Op::grad_input ? 16 : pass.second_alignment;
+  if (pass.op == Op::grad_input) problem.given_weight_alignment = pass.second_alignment;
   problem.output_alignment = pass.output_alignment;
   // Resident kernels leave out what no row of theirs needs.
   const bool masked =
@@ -108,7 +109,8 @@ codegen::GemmProblem gemm_problem(const TargetDevice& device, const PassShape& p
   problem.epilogue = pass.epilogue;
   if (is_split(algorithm)) problem.output_alignment = 16;  // partials lie in the library's own memory
   if (algorithm == Algorithm::explicit_gemm) {
-    problem.feats_alignment = 16;  // so do gathered rows
+    problem.feats_alignment = 16;        // so do gathered rows
+    problem.given_weight_alignment = 0;  // its reduction runs over offsets, too
     problem.in_channels *= problem.volume;
     problem.volume = 1;
     problem.pairs_per_row = 1;
@@ -165,7 +167,8 @@ std::vector<codegen::KernelSpec> kernels_of(const TargetDevice& device, const Pa
     specs.push_back(pass.op == Op::grad_weight ? reduce_gradient_spec(device, pass, choice)
                                                : reduce_spec(device, pass));
   }
-  if (pass.op == Op::grad_input) specs.push_back(transpose_spec(device, pass));
+  const bool transposes = pass.op == Op::grad_input && choice.spec.weight_major == codegen::WeightMajor::k;
+  if (transposes) specs.push_back(transpose_spec(device, pass));
   return specs;
 }
 

@@ -21,7 +21,9 @@ struct GatherGemm {
   const void* input;  // [N, in_channels]
   std::int64_t in_channels;
   std::int64_t out_channels;
-  const void* weight;  // [out_channels, V, in_channels]
+  const void* weight;  // [out_channels, V, in_channels]; for kernels that read it MN-major with the outer two
+                       // exchanged
+  bool mirrored = false;  // MN-major: whether the weights name the offsets the other way round
 
   const CudaDevice& device() const { return run.device(); }
   const GemmChoice& choice() const { return run.choice; }
@@ -40,7 +42,8 @@ void launch_gemm(const GatherGemm& gemm, const Kernel& kernel, const TileLayout&
                        .bias = gemm.run.pass.bias,
                        .residual = residual,
                        .output = output,
-                       .rows = rows});
+                       .rows = rows,
+                       .mirrored = gemm.mirrored});
     return;
   }
   const ImplicitGemmParameters parameters{
@@ -171,21 +174,24 @@ void run_grad_input(const PassRun& run) {
   const GemmPass& pass = run.pass;
   const CudaMap& map = *pass.map;
   const CudaMap& inverse = map.inverse(run.stream);
+  const bool as_given = run.choice.spec.weight_major == codegen::WeightMajor::mn;
   DeviceArray<std::byte> own;
-  const void* transposed = pass.transposed_weight;
-  if (transposed == nullptr) {
+  const void* weight = as_given ? pass.weight : pass.transposed_weight;
+  if (weight == nullptr) {
     const std::int64_t elements = run.volume() * pass.conv->in_channels * pass.conv->out_channels;
     own = DeviceArray<std::byte>(run.memory(), elements * run.element_bytes(), run.stream);
     const Kernel& transpose = run.kernels.get(transpose_spec(target_of(run.device()), shape_of(pass)));
     launch_transpose(transpose, *pass.conv, pass.weight, own.data(), run.stream);
-    transposed = own.data();
+    weight = own.data();
   }
   run_algorithm({.run = run,
                  .map = inverse,
                  .input = pass.grad_out,
                  .in_channels = pass.conv->out_channels,
                  .out_channels = pass.conv->in_channels,
-                 .weight = transposed});
+                 .weight = weight,
+                 // A map that is its own inverse names the offsets the other way round.
+                 .mirrored = as_given && &inverse == &map});
   if (&inverse != &map && run.stream.recorder() == nullptr) inverse.record_use(run.stream);
 }
 

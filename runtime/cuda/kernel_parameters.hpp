@@ -55,6 +55,7 @@ struct PersistentGemmParameters {
   std::int64_t rows;
   std::int32_t tiles;
   std::int32_t tiles_per_group;
+  std::int32_t mirrored = 0;
 };
 static_assert(sizeof(PersistentGemmParameters) == 256);
 static_assert(offsetof(PersistentGemmParameters, feats) == 128);
@@ -63,6 +64,7 @@ static_assert(offsetof(PersistentGemmParameters, tile_order) == 192);
 static_assert(offsetof(PersistentGemmParameters, residual) == 208);
 static_assert(offsetof(PersistentGemmParameters, rows) == 232);
 static_assert(offsetof(PersistentGemmParameters, tiles_per_group) == 244);
+static_assert(offsetof(PersistentGemmParameters, mirrored) == 248);
 
 struct GatherRowsParameters {
   const void* feats;

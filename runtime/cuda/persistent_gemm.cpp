@@ -26,20 +26,25 @@ CUtensorMapDataType tensor_map_type(codegen::ElementType type) {
 }
 
 /// The weights as the copy engine sees them: [Co, V, Ci] with boxes of one K tile of one offset for a column
-/// tile of output channels. What lies beyond Ci or Co is read as zeros. In a recording any address will do.
+/// tile of output channels; MN-major [Ci, V, Co], 64 output channels a box. What lies beyond Ci or Co is read
+/// as zeros. In a recording any address will do.
 TensorMap weight_map(const codegen::KernelSpec& spec, const void* weight, const LaunchTarget& target) {
   constexpr std::uintptr_t any_address = 4096;
   if (target.recorder() != nullptr) {
     target.recorder()->record_tensor_map(weight);
     weight = reinterpret_cast<const void*>(any_address);
   }
-  const auto channels = static_cast<cuuint64_t>(spec.in_channels);
+  constexpr int mn_major_columns = 64;  // templates/mma/mn_major_weight.cuh
+  const bool mn_major = spec.weight_major == codegen::WeightMajor::mn;
+  const auto channels = static_cast<cuuint64_t>(mn_major ? spec.out_channels : spec.in_channels);
+  const auto rows = static_cast<cuuint64_t>(mn_major ? spec.in_channels : spec.out_channels);
   const auto volume = static_cast<cuuint64_t>(spec.volume);
   const auto element = static_cast<cuuint64_t>(codegen::storage_bytes(spec.compute));
-  const std::array<cuuint64_t, 3> sizes{channels, volume, static_cast<cuuint64_t>(spec.out_channels)};
+  const std::array<cuuint64_t, 3> sizes{channels, volume, rows};
   const std::array<cuuint64_t, 2> strides{channels * element, volume * channels * element};
-  const std::array<cuuint32_t, 3> box{static_cast<cuuint32_t>(spec.k_tile), 1,
-                                      static_cast<cuuint32_t>(spec.column_tile / spec.cluster)};
+  const std::array<cuuint32_t, 3> box{
+      static_cast<cuuint32_t>(mn_major ? mn_major_columns : spec.k_tile), 1,
+      static_cast<cuuint32_t>(mn_major ? spec.k_tile : spec.column_tile / spec.cluster)};
   const std::array<cuuint32_t, 3> every{1, 1, 1};
   CUtensorMap encoded;
   // The driver takes a pointer to what may be written; kernels only read through this map.
@@ -92,7 +97,8 @@ void launch_persistent(const PassRun& run, const Kernel& kernel, const TileLayou
       .shift = run.pass.epilogue.shift,
       .rows = gemm.rows,
       .tiles = static_cast<std::int32_t>(layout.tiles),
-      .tiles_per_group = static_cast<std::int32_t>(layout.tiles_per_group)};
+      .tiles_per_group = static_cast<std::int32_t>(layout.tiles_per_group),
+      .mirrored = gemm.mirrored ? 1 : 0};
   const std::int64_t items = layout.tiles * kernel.shape().column_tiles;
   const std::int64_t resident = std::int64_t{run.device().properties().multiprocessors} * spec.min_blocks;
   const std::int64_t clusters = std::min(items, resident / spec.cluster);

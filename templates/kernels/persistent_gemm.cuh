@@ -4,6 +4,7 @@
 #include "epilogue/store_fragments.cuh"
 #include "load/gather_producer.cuh"
 #include "load/turn_items.cuh"
+#include "mma/mn_major_weight.cuh"
 #include "mma/wgmma_tile.cuh"
 #include "parameters.cuh"
 #include "ptx/barrier.cuh"
@@ -35,7 +36,9 @@ struct PersistentShared {
 /// A consumer skips the row blocks of 64 that have no input at a step.
 template <class Config>
 struct PersistentGemm {
-  using Accumulator = WgmmaTile<Config>;
+  using Weight =
+      typename SelectType<Config::kWeightMnMajor, MnMajorWeight<Config>, KMajorWeight<Config>>::type;
+  using Accumulator = WgmmaTile<Config, Weight>;
   using Shared = PersistentShared<Config>;
   using Items = typename SelectItems<Config>::type;
   using Producer = GatherProducer<Config, Shared>;

@@ -3,6 +3,7 @@
 #include "config.cuh"
 #include "load/swizzle.cuh"
 #include "load/turn_items.cuh"
+#include "mma/mn_major_weight.cuh"
 #include "parameters.cuh"
 #include "ptx/barrier.cuh"
 #include "ptx/bulk_copy.cuh"
@@ -154,8 +155,16 @@ struct GatherProducer {
   /// Of a cluster each block fetches its part of the columns for all; the barrier waits for all parts.
   __device__ __forceinline__ void fetch_weights(unsigned full, int channel, int offset, int first_channel) {
     const unsigned target = base_ + Shared::kWeightBegin + stage_ * Shared::kWeightBytes;
-    barrier_arrive_expecting(full, Shared::kWeightBytes);
-    if constexpr (Config::kCluster == 1) {
+    barrier_arrive_expecting(full, Shared::kWeightBytes);  // boxes beyond the last channel count, too
+    if constexpr (Config::kWeightMnMajor) {
+      using Weight = MnMajorWeight<Config>;
+      const int given = parameters_.mirrored != 0 ? Config::kVolume - 1 - offset : offset;
+#pragma unroll
+      for (int block = 0; block < Config::kColumnTile / Weight::kBlockColumns; ++block) {
+        bulk_copy_box(target + block * Weight::kBlockBytes, &parameters_.weight, full,
+                      first_channel + block * Weight::kBlockColumns, given, channel);
+      }
+    } else if constexpr (Config::kCluster == 1) {
       bulk_copy_box(target, &parameters_.weight, full, channel, offset, first_channel);
     } else {
       constexpr int kPart = Config::kColumnTile / Config::kCluster;

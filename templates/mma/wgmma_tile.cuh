@@ -6,11 +6,22 @@
 
 namespace flexgemm {
 
-/// A warpgroup's share of a tile product on Hopper's matrix unit: kRowBlocks blocks of 64 rows times all
-/// columns of the warpgroup, in registers. Both operands lie K-major in shared memory, a K tile of 128 bytes
-/// a row, in the 128-byte swizzle (load/swizzle.cuh). Products run asynchronously: multiply() returns while
-/// the latest is under way.
+/// A tile of weights in shared memory, K-major: a K tile of 128 bytes a column.
 template <class Config>
+struct KMajorWeight {
+  static constexpr bool kMnMajor = false;
+  static constexpr int kKStep = 2;  // of a descriptor, from one instruction's part of K to the next
+  /// Of the tile's columns from `column` on.
+  __device__ __forceinline__ static unsigned long long descriptor(const unsigned char* weight, int column) {
+    return wgmma_descriptor(shared_address(weight) + column * 128);
+  }
+};
+
+/// A warpgroup's share of a tile product on Hopper's matrix unit: kRowBlocks blocks of 64 rows times all
+/// columns of the warpgroup, in registers. The rows lie K-major in shared memory, a K tile of 128 bytes a
+/// row, the weights as Weight says, both in the 128-byte swizzle (load/swizzle.cuh). Products run
+/// asynchronously: multiply() returns while the latest is under way.
+template <class Config, class Weight = KMajorWeight<Config>>
 struct WgmmaTile {
   static constexpr int kWarpColumns = Config::kColumnTile / Config::kWarpsN;
   static constexpr int kGroupRows = Config::kRowTile / (Config::kWarpsM / 4);
@@ -43,15 +54,14 @@ struct WgmmaTile {
     constexpr int kKSteps = kRowBytes / 32;
     const unsigned long long a =
         wgmma_descriptor(shared_address(feats) + warp_row / 4 * kGroupRows * kRowBytes);
-    const unsigned long long b =
-        wgmma_descriptor(shared_address(weight) + warp_column * kWarpColumns * kRowBytes);
+    const unsigned long long b = Weight::descriptor(weight, warp_column * kWarpColumns);
     wgmma_fence();
 #pragma unroll
     for (int i = 0; i < kRowBlocks; ++i) {
 #pragma unroll
       for (int k = 0; k < kKSteps; ++k) {
-        Wgmma<Config::kCompute, kWarpColumns>::run(accumulators[i], a + i * (64 * kRowBytes / 16) + k * 2,
-                                                   b + k * 2);
+        Wgmma<Config::kCompute, kWarpColumns, false, Weight::kMnMajor>::run(
+            accumulators[i], a + i * (64 * kRowBytes / 16) + k * 2, b + k * Weight::kKStep);
       }
     }
     wgmma_commit();
@@ -71,8 +81,7 @@ struct WgmmaTile {
     if (blocks == 0) return false;
     const unsigned long long a =
         wgmma_descriptor(shared_address(feats) + warp_row / 4 * kGroupRows * kRowBytes);
-    const unsigned long long b =
-        wgmma_descriptor(shared_address(weight) + warp_column * kWarpColumns * kRowBytes);
+    const unsigned long long b = Weight::descriptor(weight, warp_column * kWarpColumns);
     // A branch for every set, each whole from fence to commit: products in a branch of their own within one
     // group would be serialized by ptxas.
     if (blocks == kAll) {
@@ -98,8 +107,8 @@ struct WgmmaTile {
       if ((kBlocks >> i & 1) == 0) continue;
 #pragma unroll
       for (int k = 0; k < kKSteps; ++k) {
-        Wgmma<Config::kCompute, kWarpColumns>::run(accumulators[i], a + i * (64 * kRowBytes / 16) + k * 2,
-                                                   b + k * 2);
+        Wgmma<Config::kCompute, kWarpColumns, false, Weight::kMnMajor>::run(
+            accumulators[i], a + i * (64 * kRowBytes / 16) + k * 2, b + k * Weight::kKStep);
       }
     }
     wgmma_commit();

@@ -80,15 +80,15 @@ __device__ __forceinline__ unsigned long long wgmma_descriptor(unsigned shared_a
 #define FLEXGEMM_WGMMA_R_256 \
   FLEXGEMM_WGMMA_32(0), FLEXGEMM_WGMMA_32(32), FLEXGEMM_WGMMA_32(64), FLEXGEMM_WGMMA_32(96)
 
-/// kMnMajor: both operands lie MN-major (ptx/wgmma_pairs.cuh), else K-major.
-template <ComputeType kCompute, int kColumns, bool kMnMajor = false>
+/// Whether a and b lie MN-major (ptx/wgmma_pairs.cuh), else K-major.
+template <ComputeType kCompute, int kColumns, bool kFirstMnMajor = false, bool kSecondMnMajor = kFirstMnMajor>
 struct Wgmma;
 
 // One instruction: d += a * b. `a` and `b` are descriptors; flags are the signs and, for 16-bit types, the
 // majors.
-#define FLEXGEMM_WGMMA(TYPE, SUFFIX, MN_MAJOR, N, A, B, FLAGS)                             \
+#define FLEXGEMM_WGMMA(TYPE, SUFFIX, FIRST, SECOND, N, A, B, FLAGS)                        \
   template <>                                                                              \
-  struct Wgmma<ComputeType::TYPE, N, MN_MAJOR> {                                           \
+  struct Wgmma<ComputeType::TYPE, N, FIRST, SECOND> {                                      \
     __device__ __forceinline__ static void run(float (&d)[N / 2], unsigned long long a,    \
                                                unsigned long long b) {                     \
       asm volatile("wgmma.mma_async.sync.aligned.m64n" #N SUFFIX " {" FLEXGEMM_WGMMA_D_##N \
@@ -97,10 +97,10 @@ struct Wgmma;
                    : "l"(a), "l"(b));                                                      \
     }                                                                                      \
   };
-#define FLEXGEMM_WGMMA_TYPES(N, A, B)                                 \
-  FLEXGEMM_WGMMA(f16, "k16.f32.f16.f16", false, N, A, B, ", 0, 0")    \
-  FLEXGEMM_WGMMA(bf16, "k16.f32.bf16.bf16", false, N, A, B, ", 0, 0") \
-  FLEXGEMM_WGMMA(tf32, "k8.f32.tf32.tf32", false, N, A, B, "")
+#define FLEXGEMM_WGMMA_TYPES(N, A, B)                                        \
+  FLEXGEMM_WGMMA(f16, "k16.f32.f16.f16", false, false, N, A, B, ", 0, 0")    \
+  FLEXGEMM_WGMMA(bf16, "k16.f32.bf16.bf16", false, false, N, A, B, ", 0, 0") \
+  FLEXGEMM_WGMMA(tf32, "k8.f32.tf32.tf32", false, false, N, A, B, "")
 
 FLEXGEMM_WGMMA_TYPES(16, 8, 9)
 FLEXGEMM_WGMMA_TYPES(32, 16, 17)

@@ -39,7 +39,7 @@ std::string shape_of(const KernelSpec& spec) {
   return std::string(name(spec.kind)) + "." + register_class(spec) + "." + name(spec.mma) + ".t" +
          number(spec.row_tile) + "x" + number(columns_of(spec)) + "x" + number(spec.k_tile) + ".s" +
          number(spec.stages) + ".c" + number(spec.cluster) + ".w" + number(spec.warps_m) + "x" +
-         number(spec.warps_n);
+         number(spec.warps_n) + (spec.weight_major == codegen::WeightMajor::mn ? ".mn" : "");
 }
 
 /// How the flattened reduction is walked: one step a K tile, several, or K tiles that straddle steps.
@@ -88,7 +88,8 @@ class TightestBlocks {
 /// What a covering set must hold at least once.
 std::vector<std::string> coverage_of(const KernelSpec& spec, const std::set<std::string>& default_paths,
                                      const TightestBlocks& tightest) {
-  const std::string type = std::string(name(spec.kind)) + name(spec.compute);
+  const std::string type = std::string(name(spec.kind)) + name(spec.compute) +
+                           (spec.weight_major == codegen::WeightMajor::mn ? "mn" : "");
   std::vector<std::string> items{type + "/" + number(spec.row_tile) + "x" + number(columns_of(spec))};
   const std::string shape = shape_of(spec);
   if (spec.kind == KernelKind::resident_grad_weight)  // its registers are those of its sums
@@ -131,18 +132,31 @@ void visit_scattered(std::size_t count, const Visit& visit) {
   for (std::size_t i = 0, at = 0; i < count; ++i, at = (at + step) % count) visit(at);
 }
 
-/// The candidates, also those that only tests ask for.
+/// The problem as grad_input poses it, whose weights may be read as the caller gives them.
+GemmProblem as_grad_input(GemmProblem problem) {
+  const bool suits =
+      problem.kind == KernelKind::implicit_gemm && problem.bias == BiasType::none && problem.epilogue.empty();
+  problem.given_weight_alignment = suits ? 16 : 0;
+  return problem;
+}
+
+/// The candidates, also those that only tests ask for and those of grad_input.
 std::vector<KernelSpec> all_candidates(const RepresentativeProblem& each) {
   GemmProblem problem = each.problem;
   problem.unoffered = true;
   problem.resident = problem.volume <= 32;
-  return gemm_candidates(problem, each.output);
+  std::vector<KernelSpec> specs = gemm_candidates(problem, each.output);
+  for (const KernelSpec& spec : gemm_candidates(as_grad_input(problem), each.output)) {
+    if (spec.weight_major == codegen::WeightMajor::mn) specs.push_back(spec);
+  }
+  return specs;
 }
 
 std::set<std::string> default_code_paths(const std::vector<RepresentativeProblem>& problems) {
   std::set<std::string> paths;
   for (const RepresentativeProblem& each : problems) {
     paths.insert(code_path(default_gemm(each.problem, each.output)));
+    paths.insert(code_path(default_gemm(as_grad_input(each.problem), each.output)));
   }
   return paths;
 }

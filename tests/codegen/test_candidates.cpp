@@ -212,3 +212,34 @@ TEST_CASE("resident kernels are candidates of maps that serve their layout alone
   problem.compute = ElementType::tf32;  // ldmatrix cannot transpose it
   CHECK(resident(OutputType::partial).empty());
 }
+
+TEST_CASE("grad_input's weights are read as they are given by persistent_gemm in 16 bits, where they suit") {
+  GemmProblem problem{.architecture = parse_architecture("sm_90a"),
+                      .compute = ElementType::f16,
+                      .in_channels = 256,
+                      .out_channels = 256,
+                      .volume = 27,
+                      .rows = 20'000};
+  const auto mn_major = [&problem] {
+    int count = 0;
+    for (const OutputType output : {OutputType::storage, OutputType::partial}) {
+      for (const KernelSpec& spec : gemm_candidates(problem, output)) {
+        const bool is_mn_major = spec.weight_major == WeightMajor::mn;
+        const bool is_persistent = spec.kind == KernelKind::persistent_gemm;
+        CHECK((!is_mn_major || is_persistent));
+        count += is_mn_major ? 1 : is_persistent ? -1 : 0;
+      }
+    }
+    return count;
+  };
+  CHECK(mn_major() == -4);  // a forward pass
+  problem.given_weight_alignment = 16;
+  CHECK(mn_major() == 4);
+  problem.out_channels = 200;
+  CHECK(mn_major() > 0);
+  problem.given_weight_alignment = 8;
+  CHECK(mn_major() < 0);
+  problem.given_weight_alignment = 16;
+  problem.compute = ElementType::tf32;
+  CHECK(mn_major() < 0);
+}

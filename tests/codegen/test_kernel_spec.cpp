@@ -65,6 +65,19 @@ TEST_CASE("the hash of a spec never changes") {
   CHECK(spec_hash(parse_spec(example)) == "f996a784ef359d1e");
 }
 
+TEST_CASE("a spec's text names MN-major weights, and nothing where they are K-major") {
+  const std::string k_major =
+      "persistent_gemm.f16.wgmma.ci256.co256.v27.t128x256x64.s4.w8x1.b1.vec16.16.16.bias0.storage.sm_90a";
+  std::string mn_major = k_major;
+  mn_major.replace(mn_major.find(".vec"), 4, ".mn.vec");
+  CHECK(parse_spec(k_major).weight_major == WeightMajor::k);
+  CHECK(parse_spec(mn_major).weight_major == WeightMajor::mn);
+  CHECK(to_string(parse_spec(mn_major)) == mn_major);
+  CHECK(spec_hash(parse_spec(mn_major)) != spec_hash(parse_spec(k_major)));
+  mn_major.replace(mn_major.find(".mn."), 4, ".mnk.");
+  CHECK_THROWS_AS(parse_spec(mn_major), std::invalid_argument);
+}
+
 TEST_CASE("text that is not a spec is refused with the offending part") {
   struct Case {
     const char* text;

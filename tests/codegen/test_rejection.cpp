@@ -211,3 +211,32 @@ TEST_CASE("groups of offsets are chained for wide layers of few rows alone") {
   CHECK(groups(1024, 15'000, 1) == 1);
   CHECK(groups(1024, 15'000, 125) == 1);  // no masks for more than 32 offsets
 }
+
+TEST_CASE("MN-major weights are persistent_gemm's in 16 bits, in whole boxes and rows of whole vectors") {
+  const KernelSpec spec = parse_spec(
+      "persistent_gemm.bf16.wgmma.ci72.co136.v27.t128x128x64.s4.w8x1.b1.mn.vec16.16.16.bias0.storage.sm_90a");
+  CHECK_FALSE(rejection(spec));
+  const auto refused = [](const KernelSpec& changed, const char* reason) {
+    const auto found = rejection(changed);
+    INFO(to_string(changed) << ": " << found.value_or("accepted"));
+    CHECK((found && found->find(reason) != std::string::npos));
+  };
+  KernelSpec changed = spec;
+  changed.kind = KernelKind::implicit_gemm;
+  refused(changed, "MN-major weights are for persistent_gemm");
+  changed = spec;
+  changed.compute = ElementType::tf32;
+  changed.k_tile = 32;
+  refused(changed, "in 16 bits");
+  changed = spec;
+  changed.row_tile = 256;
+  changed.cluster = 2;
+  refused(changed, "with clusters of 2");
+  changed = spec;
+  changed.column_tile = 96;
+  refused(changed, "a multiple of 64 columns");
+  changed = spec;
+  changed.out_channels = 132;
+  changed.output_vector_bytes = 8;
+  refused(changed, "a vector of weights (16 bytes) does not divide a row of 264 bytes");
+}

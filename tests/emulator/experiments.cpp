@@ -93,6 +93,20 @@ TileLayout grouped_layout(const Map& map, int row_tile, int groups, std::uint64_
   return all;
 }
 
+/// The weights as [Co, V, Ci], where the kernel reads [Ci, V, Co], mirrored or not.
+std::vector<double> k_major_values(const KernelSpec& spec, const Tensor& weight, bool mirrored) {
+  if (spec.weight_major == codegen::WeightMajor::k) return weight.values();
+  std::vector<double> values;
+  for (std::int64_t o = 0; o < spec.out_channels; ++o) {
+    for (int v = 0; v < spec.volume; ++v) {
+      const std::int64_t given = mirrored ? spec.volume - 1 - v : v;
+      for (std::int64_t i = 0; i < spec.in_channels; ++i)
+        values.push_back(weight.at((i * spec.volume + given) * spec.out_channels + o));
+    }
+  }
+  return values;
+}
+
 Verdict examine_persistent_gemm(const KernelSpec& spec, const Workshop& workshop, int rounds,
                                 std::uint64_t seed) {
   const int resident_blocks = spec.cluster == 1 ? 3 : 2 * spec.cluster;
@@ -113,12 +127,20 @@ Verdict examine_persistent_gemm(const KernelSpec& spec, const Workshop& workshop
       counters(static_cast<std::size_t>(4 * (1 + groups * shape.column_tiles))),
       sums(static_cast<std::size_t>(rows * spec.out_channels * 4));
   const int element = storage_bytes(spec.compute);
-  const BoxMap weight_map{.data = static_cast<const unsigned char*>(weight.data()),
-                          .stride_y = std::int64_t{spec.in_channels} * element,
-                          .stride_z = k * element,
-                          .size = {spec.in_channels, spec.volume, spec.out_channels},
-                          .box = {spec.k_tile, 1, spec.column_tile / spec.cluster},
-                          .element_bytes = element};
+  const bool mn_major = spec.weight_major == codegen::WeightMajor::mn;
+  const bool mirrored = mn_major && (seed + 1) / 2 % 2 == 1;
+  const int channels = mn_major ? spec.out_channels : spec.in_channels;
+  BoxMap weight_map{.data = static_cast<const unsigned char*>(weight.data()),
+                    .stride_y = std::int64_t{channels} * element,
+                    .stride_z = std::int64_t{spec.volume} * channels * element,
+                    .size = {spec.in_channels, spec.volume, spec.out_channels},
+                    .box = {spec.k_tile, 1, spec.column_tile / spec.cluster},
+                    .element_bytes = element};
+  if (mn_major) {
+    std::swap(weight_map.size[0], weight_map.size[2]);
+    weight_map.box[0] = 64;
+    weight_map.box[2] = spec.k_tile;
+  }
   detail::PersistentGemmParameters parameters{
       .weight = {},
       .feats = feats.data(),
@@ -133,18 +155,19 @@ Verdict examine_persistent_gemm(const KernelSpec& spec, const Workshop& workshop
       .counters = reinterpret_cast<std::int32_t*>(counters.data()),
       .rows = rows,
       .tiles = layout.tiles,
-      .tiles_per_group = layout.tiles / groups};
+      .tiles_per_group = layout.tiles / groups,
+      .mirrored = mirrored ? 1 : 0};
   std::memcpy(&parameters.weight, &weight_map, sizeof(weight_map));
   finish.bind(spec, parameters);
-  Experiment experiment{
-      .launch = {.grid = {static_cast<unsigned>(resident_blocks), 1, 1},
-                 .cluster = spec.cluster,
-                 .threads = shape.threads,
-                 .shared_bytes = shape.shared_bytes,
-                 .parameters = &parameters},
-      .output = &output,
-      .expected = reference::forward(map.view(), feats.values().data(), weight.values().data(), nullptr,
-                                     spec.in_channels, spec.out_channels)};
+  Experiment experiment{.launch = {.grid = {static_cast<unsigned>(resident_blocks), 1, 1},
+                                   .cluster = spec.cluster,
+                                   .threads = shape.threads,
+                                   .shared_bytes = shape.shared_bytes,
+                                   .parameters = &parameters},
+                        .output = &output,
+                        .expected = reference::forward(map.view(), feats.values().data(),
+                                                       k_major_values(spec, weight, mirrored).data(), nullptr,
+                                                       spec.in_channels, spec.out_channels)};
   finish.apply(spec, experiment.expected);
   experiment.collect = [&](const std::vector<double>& parts) {
     std::vector<double> totals(static_cast<std::size_t>(rows * spec.out_channels));

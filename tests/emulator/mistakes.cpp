@@ -16,6 +16,9 @@ constexpr const char* transpose_spec =
 constexpr const char* persistent_spec =
     "persistent_gemm.f16.wgmma.ci64.co128.v27.t128x128x64.s4.w8x1.b1.vec16.16.16.bias0.storage.sm_90a";
 
+constexpr const char* mn_major_spec =
+    "persistent_gemm.f16.wgmma.ci72.co136.v8.t128x128x64.s4.w8x1.b1.mn.vec16.16.16.bias0.storage.sm_90a";
+
 constexpr const char* cluster_spec =
     "persistent_gemm.f16.wgmma.ci64.co128.v27.t256x128x64.s4.w8x1.b1.c2.vec16.16.16.bias0.storage.sm_90a";
 
@@ -69,6 +72,14 @@ const std::vector<Mistake>& planted_mistakes() {
       {"a stage is released while wgmma still reads it", persistent_spec, "kernels/persistent_gemm.cuh",
        "unreleased = base + Shared::kEmptyBegin + stage.index * 8;",
        "unreleased = base + Shared::kEmptyBegin + stage.index * 8;\n      release();", ""},
+      {"weights of mirrored offsets are taken as if they were not", mn_major_spec, "load/gather_producer.cuh",
+       "parameters_.mirrored != 0 ? Config::kVolume - 1 - offset : offset", "offset", ""},
+      {"a block of MN-major weights that holds no channel is not fetched", mn_major_spec,
+       "load/gather_producer.cuh", "bulk_copy_box(target + block * Weight::kBlockBytes",
+       "if (first_channel + block * Weight::kBlockColumns < Config::kOutChannels) bulk_copy_box(target + "
+       "block * "
+       "Weight::kBlockBytes",
+       ""},
       {"a block of a cluster does not wait for the others' consumers", cluster_spec,
        "kernels/persistent_gemm.cuh",
        "barrier_init(base + Shared::kEmptyBegin + stage * 8, kConsumerWarps * Config::kCluster);",

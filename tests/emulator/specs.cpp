@@ -27,8 +27,9 @@ std::string number(int value) { return std::to_string(value); }
 
 /// What makes two kernels different programs. The model knows f16 and bf16 apart by their conversions alone.
 std::vector<std::string> features(const KernelSpec& spec) {
-  const std::string path =
-      std::string(name(spec.kind)) + name(spec.mma) + (uses_async_copy(spec) ? "async" : "");
+  const std::string path = std::string(name(spec.kind)) + name(spec.mma) +
+                           (uses_async_copy(spec) ? "async" : "") +
+                           (spec.weight_major == WeightMajor::mn ? "mn" : "");
   const std::string typed = path + name(spec.compute);
   const std::string sized = path + (spec.compute == ElementType::bf16 ? "f16" : name(spec.compute));
   return {sized + "tile" + number(spec.row_tile) + "x" + number(spec.column_tile) + "x" +
@@ -56,7 +57,7 @@ class Collection {
   std::set<std::string> seen_;
 };
 
-void add_problem(Collection& collection, GemmProblem problem, OutputType output) {
+void add_candidates(Collection& collection, const GemmProblem& problem, OutputType output) {
   for (KernelSpec spec : gemm_candidates(problem, output)) {
     collection.add(spec);
     if (spec.kind == KernelKind::persistent_gemm && spec.cluster == 1 && output == OutputType::storage) {
@@ -64,6 +65,10 @@ void add_problem(Collection& collection, GemmProblem problem, OutputType output)
       collection.add(spec);
     }
   }
+}
+
+void add_problem(Collection& collection, GemmProblem problem, OutputType output) {
+  add_candidates(collection, problem, output);
   collection.add(gather_rows_spec(problem));
   if (problem.kind == KernelKind::grad_weight) {
     collection.add(reduce_gradient_spec(problem, (problem.volume + 1) / 2, output));
@@ -98,6 +103,10 @@ std::vector<KernelSpec> emulated_specs() {
         problem.bias = BiasType::none;
         problem.epilogue.clear();
         add_problem(collection, problem, OutputType::partial);
+        problem.given_weight_alignment = 16;
+        add_candidates(collection, problem, OutputType::storage);
+        add_candidates(collection, problem, OutputType::partial);
+        problem.given_weight_alignment = 0;
         problem.kind = KernelKind::grad_weight;
         add_problem(collection, problem, OutputType::storage);
         add_problem(collection, problem, OutputType::partial);

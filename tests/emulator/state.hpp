@@ -65,7 +65,8 @@ struct Product {
   unsigned long long a, b;
   int columns;
   Number type;
-  bool mn_major;
+  bool a_mn_major = false;
+  bool b_mn_major = false;
   bool registers = false;  ///< a is in registers
   int arrived = 0;
   std::array<float*, 128> d{};

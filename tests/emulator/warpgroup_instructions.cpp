@@ -35,14 +35,15 @@ struct Descriptor {
 };
 
 /// The operand [rows, depth] as floats.
-std::vector<float> read_operand(const Product& product, unsigned long long descriptor, int rows, int depth) {
+std::vector<float> read_operand(const Product& product, unsigned long long descriptor, bool mn_major,
+                                int rows, int depth) {
   const Descriptor layout(descriptor);
   const int bytes = product.type == Number::tf32 ? 4 : 2;
   const Block& block = machine->block();
   std::vector<float> values(static_cast<std::size_t>(rows) * static_cast<std::size_t>(depth));
   for (int row = 0; row < rows; ++row) {
     for (int k = 0; k < depth; ++k) {
-      const unsigned plain = layout.plain(row, k, bytes, product.mn_major);
+      const unsigned plain = layout.plain(row, k, bytes, mn_major);
       const unsigned address = plain ^ ((plain >> 7 & 7u) << 4);
       const unsigned char* at = machine->shared(address, bytes);
       if (block.unfenced_by[address / 16] != 0)
@@ -87,9 +88,10 @@ std::vector<float> read_registers(const Product& product, int depth) {
 
 void compute(const Product& product) {
   const int depth = product.type == Number::tf32 ? 8 : 16;
-  const std::vector<float> a =
-      product.registers ? read_registers(product, depth) : read_operand(product, product.a, 64, depth);
-  const std::vector<float> b = read_operand(product, product.b, product.columns, depth);
+  const std::vector<float> a = product.registers
+                                   ? read_registers(product, depth)
+                                   : read_operand(product, product.a, product.a_mn_major, 64, depth);
+  const std::vector<float> b = read_operand(product, product.b, product.b_mn_major, product.columns, depth);
   for (int thread = 0; thread < 128; ++thread) {
     float* d = product.d[static_cast<std::size_t>(thread)];
     for (int i = 0; i < product.columns / 2; ++i) {
@@ -142,8 +144,11 @@ void release_registers(Thread& thread, int end) {
 
 }  // namespace
 
-void wgmma(float* d, int columns, unsigned long long a, unsigned long long b, Number type, bool mn_major) {
-  issue({.a = a, .b = b, .columns = columns, .type = type, .mn_major = mn_major}, d, nullptr);
+void wgmma(float* d, int columns, unsigned long long a, unsigned long long b, Number type, bool a_mn_major,
+           bool b_mn_major) {
+  issue(
+      {.a = a, .b = b, .columns = columns, .type = type, .a_mn_major = a_mn_major, .b_mn_major = b_mn_major},
+      d, nullptr);
 }
 
 void wgmma_registers(float* d, int columns, const unsigned* a, unsigned long long b, Number type,
@@ -151,7 +156,7 @@ void wgmma_registers(float* d, int columns, const unsigned* a, unsigned long lon
   Thread& thread = machine->current();
   thread.held_registers.push_back(
       {.product = thread.products_issued, .registers = a, .issued = {a[0], a[1], a[2], a[3]}});
-  issue({.a = 0, .b = b, .columns = columns, .type = type, .mn_major = mn_major, .registers = true}, d, a);
+  issue({.a = 0, .b = b, .columns = columns, .type = type, .b_mn_major = mn_major, .registers = true}, d, a);
 }
 
 void wgmma_commit() {

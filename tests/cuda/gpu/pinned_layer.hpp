@@ -66,8 +66,8 @@ struct PinnedLayer {
   std::vector<double> expected;
 
   PinnedLayer(DType dtype, std::int64_t row_count, std::int64_t in_channels, std::int64_t out_channels,
-              Op pass_op = Op::forward)
-      : conv{.in_channels = in_channels, .out_channels = out_channels, .dtype = dtype},
+              Op pass_op = Op::forward, Extent3 kernel = {3, 3, 3})
+      : conv{.in_channels = in_channels, .out_channels = out_channels, .kernel = kernel, .dtype = dtype},
         op(pass_op),
         rows(row_count) {
     std::mt19937 random(std::random_device{}());
@@ -77,15 +77,15 @@ struct PinnedLayer {
       return values;
     };
     const std::vector<float> x = normal(rows * (is_forward() ? in_channels : out_channels));
-    const std::vector<float> w = normal(out_channels * 27 * in_channels);
+    const std::vector<float> w = normal(out_channels * volume() * in_channels);
     const std::vector<float> b = normal(out_channels);
     coords = std::make_unique<OnDevice<std::int32_t>>(backend, random_coords(pinned_box, rows, 51));
     input = std::make_unique<OnDevice<std::uint8_t>>(backend, stored(x, dtype));
     weight = std::make_unique<OnDevice<std::uint8_t>>(backend, stored(w, dtype));
     bias = std::make_unique<OnDevice<float>>(backend, b);
-    map = build_map(*backend, coords->data(), rows, pinned_box.grid, {});
-    const auto indices = to_host(*backend, map->indices(), rows * 27);
-    const reference::MapView view{indices.data(), rows, 27};
+    map = build_map(*backend, coords->data(), rows, pinned_box.grid, {.kernel = kernel});
+    const auto indices = to_host(*backend, map->indices(), rows * volume());
+    const reference::MapView view{indices.data(), rows, volume()};
     const std::vector<double> operand = rounded(x, dtype);
     const std::vector<double> weights = rounded(w, dtype);
     expected = is_forward()
@@ -94,6 +94,7 @@ struct PinnedLayer {
                    : reference::grad_input(view, operand.data(), weights.data(), in_channels, out_channels);
   }
 
+  int volume() const { return conv.kernel.x * conv.kernel.y * conv.kernel.z; }
   bool is_forward() const { return op == Op::forward; }
   std::int64_t results() const { return rows * (is_forward() ? conv.out_channels : conv.in_channels); }
 

@@ -45,3 +45,25 @@ TEST_CASE("partial groups of offsets add up to the reference's convolution") {
     }
   }
 }
+
+TEST_CASE(
+    "grad_input is right by kernels that read the weights as they are given, odd kernels and even ones") {
+  const DType dtype = GENERATE(DType::f16, DType::bf16);
+  const std::int64_t rows = GENERATE(1, 129, 2500);
+  // An odd kernel's map is its own inverse, with the offsets the other way round.
+  const Extent3 kernel = GENERATE(Extent3{3, 3, 3}, Extent3{2, 2, 2}, Extent3{3, 2, 1});
+  using Channels = std::pair<std::int64_t, std::int64_t>;
+  const auto [in_channels, out_channels] =
+      GENERATE(Channels{256, 128}, Channels{136, 104}, Channels{200, 256});
+  PinnedLayer layer(dtype, rows, in_channels, out_channels, Op::grad_input, kernel);
+  for (const auto output : {codegen::OutputType::storage, codegen::OutputType::chained}) {
+    int mn_major = 0;
+    for (const auto& spec : layer.specs(codegen::KernelKind::persistent_gemm, output)) {
+      if (spec.weight_major != codegen::WeightMajor::mn) continue;
+      ++mn_major;
+      const int groups = output == codegen::OutputType::chained ? 3 : 1;
+      layer.run({.algorithm = Algorithm::masked_implicit_gemm, .spec = spec, .groups = groups});
+    }
+    CHECK(mn_major > 0);
+  }
+}

@@ -74,6 +74,28 @@ TEST_CASE("grad_input swaps the channels and transposes the weights by a kernel 
   CHECK(kernels.back().feats_vector_bytes == 4);
 }
 
+TEST_CASE("grad_input of wide layers in 16 bits reads the weights as they are given, and transposes none") {
+  PassShape pass = layer(20000);
+  pass.op = Op::grad_input;
+  pass.in_channels = 512;
+  pass.out_channels = 256;
+  const GemmChoice choice = choose_gemm(hopper, pass);
+  CHECK(choice.spec.kind == KernelKind::persistent_gemm);
+  CHECK(choice.spec.weight_major == codegen::WeightMajor::mn);
+  for (const codegen::KernelSpec& spec : kernels_of(hopper, pass, choice))
+    CHECK(spec.kind != KernelKind::transpose_weights);
+  SECTION("unless they are not aligned") { pass.second_alignment = 8; }
+  SECTION("unless explicit_gemm folds the offsets into the channels") {
+    pass.algorithm = Algorithm::explicit_gemm;
+  }
+  SECTION("unless the type has 32 bits") { pass.dtype = DType::tf32; }
+  const GemmChoice transposing = choose_gemm(hopper, pass);
+  if (pass.second_alignment == 8 || pass.dtype == DType::tf32 || pass.algorithm != Algorithm::automatic) {
+    CHECK(transposing.spec.weight_major == codegen::WeightMajor::k);
+    CHECK(kernels_of(hopper, pass, transposing).back().kind == KernelKind::transpose_weights);
+  }
+}
+
 TEST_CASE("grad_weight is reduced where it is split, and where 16 bits would round a long sum") {
   for (const Algorithm algorithm :
        {Algorithm::explicit_gemm, Algorithm::implicit_gemm, Algorithm::implicit_gemm_splitk,

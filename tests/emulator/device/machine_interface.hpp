@@ -56,7 +56,8 @@ unsigned exchange(unsigned value, int source_lane);
 bool any(bool value);
 
 // Collective instructions of a warpgroup: d is 64 x columns, spread over 128 threads.
-void wgmma(float* d, int columns, unsigned long long a, unsigned long long b, Number type, bool mn_major);
+void wgmma(float* d, int columns, unsigned long long a, unsigned long long b, Number type, bool a_mn_major,
+           bool b_mn_major);
 /// The same with the first operand in registers, 64 rows of 32 bytes spread over the 128 threads: they must
 /// stay as they are until the product was waited for.
 void wgmma_registers(float* d, int columns, const unsigned* a, unsigned long long b, Number type,

@@ -19,10 +19,11 @@ inline unsigned long long wgmma_descriptor(unsigned shared_address) {
          (1ull << 62);
 }
 
-template <ComputeType kCompute, int kColumns, bool kMnMajor = false>
+template <ComputeType kCompute, int kColumns, bool kFirstMnMajor = false, bool kSecondMnMajor = kFirstMnMajor>
 struct Wgmma {
   static void run(float (&d)[kColumns / 2], unsigned long long a, unsigned long long b) {
-    emulator::wgmma(d, kColumns, a, b, static_cast<emulator::Number>(kCompute), kMnMajor);
+    emulator::wgmma(d, kColumns, a, b, static_cast<emulator::Number>(kCompute), kFirstMnMajor,
+                    kSecondMnMajor);
   }
 };
 
