@@ -159,9 +159,13 @@ struct PersistentGemm {
   }
 
   /// Bit b: some row of the tile's block b of 64 rows has an input at this stage's step. Each producer warp
-  /// wrote a byte for the rows that it gathers.
+  /// wrote a byte for the rows that it gathers. Only the lane reads them that later releases the stage: its
+  /// arrival says nothing of what other lanes have read.
   __device__ __forceinline__ static unsigned row_block_flags(const unsigned char* shared, int stage) {
-    unsigned flags = *reinterpret_cast<const unsigned*>(shared + Shared::kFlagsBegin + stage * 8);
+    unsigned flags = 0;
+    if (threadIdx.x % 32 == 0) {
+      flags = *reinterpret_cast<const unsigned*>(shared + Shared::kFlagsBegin + stage * 8);
+    }
     flags |= flags >> 16;
     flags |= flags >> 8;
     return __shfl_sync(0xffffffffu, flags, 0);
