@@ -91,7 +91,10 @@ void price(const TargetDevice& device, const PassShape& pass, const codegen::Map
     }
     if (algorithm == Algorithm::masked_implicit_gemm) {
       groups = codegen::default_groups(own, spec);
-      if (groups > 1) spec.output = codegen::OutputType::chained;
+      if (groups > 1) {
+        spec.output = codegen::OutputType::chained;
+        spec.weight_major = codegen::WeightMajor::k;  // the only one that may be chained
+      }
     }
     const GemmChoice choice{.algorithm = algorithm, .spec = spec, .splits = splits, .groups = groups};
     priced.push_back({choice, gemm_price(own, map, choice)});
