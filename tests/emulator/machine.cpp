@@ -60,7 +60,7 @@ std::unique_ptr<Block> Machine::start_block(const Program::Instance& instance, I
   auto block = std::make_unique<Block>();
   block->instance = &instance;
   block->shared_bytes = launch_.shared_bytes;
-  block->unfenced_by.assign(static_cast<std::size_t>(launch_.shared_bytes / 16 + 1), 0);
+  block->copied.resize(static_cast<std::size_t>(launch_.shared_bytes / 16 + 1));
   block->warps.resize(static_cast<std::size_t>((launch_.threads + 31) / 32));
   block->warpgroups.resize(static_cast<std::size_t>((launch_.threads + 127) / 128));
   std::memset(instance.shared, 0xff, static_cast<std::size_t>(launch_.shared_bytes));
@@ -127,15 +127,17 @@ void Machine::retire(std::unique_ptr<Block>& block) {
                                   [](unsigned char byte) { return byte == canary; });
   if (!intact)
     failure_ = "a block wrote behind its " + std::to_string(block->shared_bytes) + " bytes of shared memory";
-  if (!block->boxes.empty()) failure_ = "a block ended before its copies of boxes landed";
+  if (!block->boxes.empty() || !block->arriving.empty())
+    failure_ = "a block ended before copies that arrive at its barriers landed";
   block.reset();
 }
 
-/// The ready warp of highest priority; those that only look at memory come last. Priorities change now and
-/// then, so that any warp may fall behind at any point, and stay behind for long.
+/// The ready warp of highest priority. Priorities change now and then, so that any warp may fall behind at
+/// any point, and stay behind for long. If none is ready, any of those that only look at memory: by priority
+/// one of them could be passed over until the launch is taken for a deadlock.
 Warp* Machine::pick() {
   Warp* best = nullptr;
-  bool best_spins = true;
+  std::vector<Warp*> spinning;
   for (const Resident& resident : residents_) {
     if (resident.block == nullptr) continue;
     for (Warp& warp : resident.block->warps) {
@@ -145,19 +147,18 @@ Warp* Machine::pick() {
         ready |= lane->state == ThreadState::ready;
         spins |= lane->state == ThreadState::spinning;
       }
-      if (!ready && !spins) continue;
-      const bool better = best == nullptr || (best_spins && ready) ||
-                          (best_spins == !ready && warp.priority > best->priority);
-      if (better) {
-        best = &warp;
-        best_spins = !ready;
-      }
+      if (ready && (best == nullptr || warp.priority > best->priority)) best = &warp;
+      if (spins && !ready) spinning.push_back(&warp);
     }
   }
-  if (best == nullptr) return nullptr;
-  idle_rounds_ = best_spins ? idle_rounds_ + 1 : 0;
-  if (best_spins || chance(64)) best->priority = random_();
-  return best;
+  if (best != nullptr) {
+    idle_rounds_ = 0;
+    if (chance(64)) best->priority = random_();
+    return best;
+  }
+  if (spinning.empty()) return nullptr;
+  ++idle_rounds_;
+  return spinning[random_() % spinning.size()];
 }
 
 void Machine::resume(Warp& warp) {
@@ -171,14 +172,33 @@ void Machine::resume(Warp& warp) {
   }
 }
 
-bool Machine::deliver_a_box() {
-  for (const Resident& resident : residents_) {
-    if (resident.block == nullptr || resident.block->boxes.empty()) continue;
+namespace {
+
+/// Takes one of `waiting` at random.
+template <class Copies>
+Copies take_one(std::vector<Copies>& waiting, std::uint64_t random) {
+  const std::size_t index = random % waiting.size();
+  Copies taken = std::move(waiting[index]);
+  waiting.erase(waiting.begin() + static_cast<std::ptrdiff_t>(index));
+  return taken;
+}
+
+}  // namespace
+
+bool Machine::deliver_something() {
+  const std::size_t first = random_() % residents_.size();
+  for (std::size_t i = 0; i < residents_.size(); ++i) {
+    const Resident& resident = residents_[(first + i) % residents_.size()];
+    if (resident.block == nullptr) continue;
     Block& block = *resident.block;
-    const std::size_t index = random_() % block.boxes.size();
-    const BoxCopy box = block.boxes[index];
-    block.boxes.erase(block.boxes.begin() + static_cast<std::ptrdiff_t>(index));
-    deliver(block, box);
+    const bool box = !block.boxes.empty() && (block.arriving.empty() || chance(2));
+    if (box) {
+      deliver(block, take_one(block.boxes, random_()));
+    } else if (!block.arriving.empty()) {
+      deliver(block, take_one(block.arriving, random_()));
+    } else {
+      continue;
+    }
     return true;
   }
   return false;
@@ -190,10 +210,10 @@ void Machine::run() {
     const bool over =
         std::all_of(residents_.begin(), residents_.end(), [](const Resident& r) { return !r.block; });
     if (over) return;
-    if (chance(16)) deliver_a_box();
+    if (chance(16)) deliver_something();
     Warp* warp = pick();
     if (warp == nullptr || idle_rounds_ > most_idle_rounds) {
-      if (!deliver_a_box()) throw MachineError(deadlock_report());
+      if (!deliver_something()) throw MachineError(deadlock_report());
       idle_rounds_ = 0;
       continue;
     }
