@@ -61,11 +61,9 @@ std::int64_t masked_steps(const HostMap& map, int row_tile) {
 }  // namespace
 
 std::optional<int> row_tile_of(const std::string& kernel) {
-  // Groups of offsets have orders of their own, and persistent kernels skip blocks of 64 rows.
-  if (kernel.starts_with("persistent_gemm")) {
-    if (kernel.find(".storage.") == std::string::npos) return std::nullopt;
-    return 64;
-  }
+  // Groups of offsets have orders of their own.
+  if (kernel.starts_with("persistent_gemm") && kernel.find(".storage.") == std::string::npos)
+    return std::nullopt;
   for (std::size_t at = kernel.find(".t"); at != std::string::npos; at = kernel.find(".t", at + 1)) {
     int rows = 0;
     const char* begin = kernel.data() + at + 2;

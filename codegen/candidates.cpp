@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <optional>
 #include <stdexcept>
 #include <utility>
 
@@ -73,14 +74,15 @@ KernelSpec with_shape(KernelSpec spec, const TileShape& shape) {
 }
 
 /// The kernel that reads grad_input's weights as they are given, if there is one for them.
-KernelSpec with_given_weight(const GemmProblem& problem, KernelSpec spec) {
-  if (problem.given_weight_alignment == 0) return spec;
+std::optional<KernelSpec> with_given_weight(const GemmProblem& problem, const KernelSpec& spec) {
+  if (problem.given_weight_alignment == 0) return std::nullopt;
   const int element = storage_bytes(problem.compute);
   KernelSpec given = spec;
   given.weight_major = WeightMajor::mn;
   given.weight_vector_bytes =
       vector_bytes(std::int64_t{spec.out_channels} * element, problem.given_weight_alignment, element);
-  return rejection(given) ? spec : given;
+  if (rejection(given)) return std::nullopt;
+  return given;
 }
 
 std::int64_t blocks_of(const GemmProblem& problem, const KernelSpec& spec) {
@@ -141,11 +143,14 @@ std::vector<KernelSpec> gemm_candidates(const GemmProblem& problem, OutputType o
   std::vector<KernelSpec> specs;
   for (const TileShape& shape :
        gradient ? gradient_shapes(problem) : family_of(problem.architecture).tile_shapes(problem)) {
-    const KernelSpec spec = with_given_weight(problem, with_shape(base, shape));
+    const KernelSpec spec = with_shape(base, shape);
     const bool needs_groups = shape.kind == KernelKind::persistent_gemm && output != OutputType::storage;
     if (needs_groups && most_groups(problem.volume) < 2) continue;
     // Its epilogue is unrolled over all accumulators: an expression takes seconds to compile and spills.
     if (shape.kind == KernelKind::persistent_gemm && !problem.epilogue.empty()) continue;
+    // Products are a little faster over transposed weights, which have to be made first.
+    const std::optional<KernelSpec> given = with_given_weight(problem, spec);
+    if (given && std::find(specs.begin(), specs.end(), *given) == specs.end()) specs.push_back(*given);
     if (!rejection(spec) && std::find(specs.begin(), specs.end(), spec) == specs.end()) specs.push_back(spec);
   }
   if (gradient) {

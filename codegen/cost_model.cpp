@@ -173,16 +173,20 @@ double grouped_share(int groups) {
   return groups == 3 ? 0.86 : groups < 6 ? 0.81 : 0.75;
 }
 
-/// What specialized warpgroups, claimed tiles and skipped blocks of 64 rows make of the same tile's time, and
-/// row orders of groups of offsets (measured on an H100, docs/performance.md: 0.90 to 0.93). Narrow layers
-/// and tall tiles starve the one warpgroup that gathers.
+/// What specialized warpgroups and claimed tiles make of the same tile's time (an H200, docs/performance.md),
+/// and row orders of groups of offsets. Products over MN-major weights are a little slower.
 double persistent_share(const PassPlan& plan) {
   const KernelSpec& spec = plan.spec;
   if (spec.kind != KernelKind::persistent_gemm) return 1;
-  const bool starves = spec.in_channels * storage_bytes(spec.compute) < 512 || spec.row_tile > 128;
+  double share = 1.4;  // tiles that no architecture offers
+  if (spec.column_tile == 256 && spec.row_tile == 128)
+    share = spec.in_channels * storage_bytes(spec.compute) < 512 ? 0.9 : 0.82;
+  if (spec.column_tile == 128 && spec.row_tile == 192) share = 0.95;
+  if (spec.column_tile == 64) share = 0.85;
+  constexpr double mn_major_products = 1.06;
+  if (spec.weight_major == WeightMajor::mn) share *= mn_major_products;
   constexpr int chained_groups = 3;  // default_groups
-  const int groups = spec.output == OutputType::chained ? chained_groups : plan.splits;
-  return (starves ? 1.4 : 0.91) * grouped_share(groups);
+  return share * grouped_share(spec.output == OutputType::chained ? chained_groups : plan.splits);
 }
 
 /// Of the weights of grad_input, for kernels that do not read them as they are given.

@@ -186,10 +186,6 @@ Reason check_weight_major(const KernelSpec& spec) {
     return sentence("MN-major weights are for persistent_gemm in 16 bits without clusters: the kernel is ",
                     name(spec.kind), " in ", name(spec.compute), " with clusters of ", spec.cluster, ".");
   }
-  // The emulator finds schedules under which they stop for good (docs/performance.md, Open for grad_input).
-  if (spec.output == OutputType::chained) {
-    return sentence("MN-major weights are not for chained groups of offsets.");
-  }
   constexpr int box_columns = 64;
   if (spec.column_tile % (box_columns * spec.warps_n) != 0) {
     return sentence("MN-major weights take a multiple of ", box_columns, " columns for each of ",

@@ -123,11 +123,10 @@ int resident_gemm_registers(const KernelSpec& spec) noexcept {
   return row_blocks * spec.column_tile / 2 + (row_blocks % 2 == 0 ? 32 : 16) + 32;
 }
 
-// templates/kernels/persistent_gemm.cuh: stages, then for each its flags and two barriers, then the item
-// ring.
+// templates/kernels/persistent_gemm.cuh: stages, then for each two barriers, then the item ring.
 int persistent_bytes(const KernelSpec& spec) noexcept {
-  const int item_ring = spec.cluster == 1 ? 8 * 24 : 0;
-  return pipeline_bytes(spec) + spec.stages * 24 + item_ring;
+  const int item_ring = spec.cluster == 1 ? 4 * (16 + 32) : 0;
+  return pipeline_bytes(spec) + spec.stages * 16 + item_ring;
 }
 
 }  // namespace

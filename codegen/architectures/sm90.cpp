@@ -26,11 +26,12 @@ constexpr TileShape wgmma_shapes[] = {
     {128, 16, 4, 1, 3, 128, 4, MmaPath::wgmma},
 };
 
-/// Rows of 128 bytes, specialized warpgroups, one block a multiprocessor: wide layers keep it busy with
-/// little traffic. Tiles of 256 rows were never the fastest, here or above.
+/// Rows of 128 bytes, specialized warpgroups. One block a multiprocessor keeps it busy where columns are
+/// many, two where they are few. Tiles of 256 rows were never the fastest, here or above.
 constexpr TileShape persistent_shapes[] = {
     {128, 256, 8, 1, 1, 128, 4, MmaPath::wgmma, 1, KernelKind::persistent_gemm},
-    {128, 128, 8, 1, 1, 128, 6, MmaPath::wgmma, 1, KernelKind::persistent_gemm},
+    {192, 128, 12, 1, 1, 128, 4, MmaPath::wgmma, 1, KernelKind::persistent_gemm},
+    {128, 64, 8, 1, 2, 128, 4, MmaPath::wgmma, 1, KernelKind::persistent_gemm},
 };
 
 /// Pairs of blocks that share weights: twice as slow (docs/performance.md), for tests alone.
@@ -58,7 +59,7 @@ bool suits_wgmma(const GemmProblem& problem) {
 /// Whether persistent_gemm's whole K tiles and its copy engine suit the channels.
 bool suits_persistent(const GemmProblem& problem) {
   const int k_tile = 128 / storage_bytes(problem.compute);
-  return suits_wgmma(problem) && problem.in_channels >= k_tile && problem.out_channels >= 128;
+  return suits_wgmma(problem) && problem.in_channels >= k_tile && problem.out_channels > 32;
 }
 
 /// Rows of 64 elements of 16 bits or fewer: longer ones leave shared memory too little room for a block's

@@ -67,7 +67,8 @@ bool same_tile(const codegen::KernelSpec& first, const codegen::KernelSpec& seco
   return first.kind == second.kind && first.mma == second.mma && first.compute == second.compute &&
          first.row_tile == second.row_tile && first.column_tile == second.column_tile &&
          first.k_tile == second.k_tile && first.warps_m == second.warps_m &&
-         first.warps_n == second.warps_n && first.offsets == second.offsets;
+         first.warps_n == second.warps_n && first.offsets == second.offsets &&
+         first.weight_major == second.weight_major;
 }
 
 double gemm_price(const codegen::GemmProblem& own, const codegen::MapStatistics& map,
@@ -91,10 +92,7 @@ void price(const TargetDevice& device, const PassShape& pass, const codegen::Map
     }
     if (algorithm == Algorithm::masked_implicit_gemm) {
       groups = codegen::default_groups(own, spec);
-      if (groups > 1) {
-        spec.output = codegen::OutputType::chained;
-        spec.weight_major = codegen::WeightMajor::k;  // the only one that may be chained
-      }
+      if (groups > 1) spec.output = codegen::OutputType::chained;
     }
     const GemmChoice choice{.algorithm = algorithm, .spec = spec, .splits = splits, .groups = groups};
     priced.push_back({choice, gemm_price(own, map, choice)});

@@ -13,15 +13,14 @@
 
 namespace flexgemm {
 
-/// Shared memory of persistent_gemm: [stages of feats][stages of weights][row-block flags][barriers][items].
+/// Shared memory of persistent_gemm: [stages of feats][stages of weights][barriers][items].
 template <class Config>
 struct PersistentShared {
   static constexpr int kRowBytes = 128;  // of a K tile
   static constexpr int kFeatsBytes = Config::kRowTile * kRowBytes;
   static constexpr int kWeightBytes = Config::kColumnTile * kRowBytes;
   static constexpr int kWeightBegin = Config::kStages * kFeatsBytes;
-  static constexpr int kFlagsBegin = kWeightBegin + Config::kStages * kWeightBytes;
-  static constexpr int kFullBegin = kFlagsBegin + Config::kStages * 8;
+  static constexpr int kFullBegin = kWeightBegin + Config::kStages * kWeightBytes;
   static constexpr int kEmptyBegin = kFullBegin + Config::kStages * 8;
   static constexpr int kItemsBegin = kEmptyBegin + Config::kStages * 8;
   static constexpr int kBytes = kItemsBegin + SelectItems<Config>::type::kBytes;
@@ -33,7 +32,6 @@ struct PersistentShared {
 /// Gathered rows times weights by a persistent grid of specialized warpgroups (parameters.cuh defines the
 /// operands). One producer warpgroup gathers a K tile of the row tile's inputs with cp.async and has the copy
 /// engine fetch that of the weights; the consumer warpgroups multiply stage after stage and store their rows.
-/// A consumer skips the row blocks of 64 that have no input at a step.
 template <class Config>
 struct PersistentGemm {
   using Weight =
@@ -72,7 +70,7 @@ struct PersistentGemm {
     Items items(parameters, shared + Shared::kItemsBegin);
     if (threadIdx.x >= 32 * kConsumerWarps) {
       if constexpr (kShares) shrink_registers<kProducerRegisters>();
-      Producer::run(parameters, items, shared, base);
+      Producer::run(parameters, items, base);
     } else {
       if constexpr (kShares) grow_registers<kConsumerRegisters>();
       consume(parameters, items, shared, base);
@@ -117,58 +115,33 @@ struct PersistentGemm {
     WorkItem item;
     while (items.next(item)) {
       Accumulator accumulator;
-      multiply_tile(accumulator, parameters, item, stage, shared, base, warp_row, warp_column);
+      multiply_tile(accumulator, item, stage, shared, base, warp_row, warp_column);
       store_tile(accumulator, parameters, item, warp_row,
-                 item.first_channel + warp_column * Accumulator::kWarpColumns);
+                 item.column_tile * Config::kColumnTile + warp_column * Accumulator::kWarpColumns);
     }
   }
 
-  __device__ __forceinline__ static void multiply_tile(Accumulator& accumulator,
-                                                       const PersistentGemmParameters& parameters,
-                                                       const WorkItem& item, Stage& stage,
-                                                       const unsigned char* shared, unsigned base,
-                                                       int warp_row, int warp_column) {
-    // Every warp releases its stages itself: where a row block is skipped, nothing else holds the warps of a
-    // warpgroup together, and one that fell a round behind would wait for a phase that is long over.
+  __device__ __forceinline__ static void multiply_tile(Accumulator& accumulator, const WorkItem& item,
+                                                       Stage& stage, const unsigned char* shared,
+                                                       unsigned base, int warp_row, int warp_column) {
     const bool elected = threadIdx.x % 32 == 0;
-    const int k_tiles = item.steps(parameters) * kTilesPerStep;
+    const int k_tiles = item.steps * kTilesPerStep;
     unsigned unreleased = 0;  // empty barrier of the stage that products under way still read, or 0
     const auto release = [&] {
       if (elected && unreleased != 0) release_stage(unreleased);
-      unreleased = 0;
     };
     for (int k = 0; k < k_tiles; ++k) {
       barrier_wait(base + Shared::kFullBegin + stage.index * 8, stage.parity);
-      const unsigned flags = row_block_flags(shared, stage.index) >> Accumulator::first_row_block(warp_row);
-      const unsigned char* feats = shared + stage.index * Shared::kFeatsBytes;
-      const unsigned char* weight = shared + Shared::kWeightBegin + stage.index * Shared::kWeightBytes;
-      if (accumulator.multiply_blocks(feats, weight, warp_row, warp_column, flags)) {
-        release();  // the products of the stage before are done
-      } else {
-        accumulator.finish();
-        release();
-        if (elected) release_stage(base + Shared::kEmptyBegin + stage.index * 8);
-        stage.advance();
-        continue;
-      }
+      Accumulator::publish_copies();  // the producer's, to this thread's products
+      accumulator.multiply(shared + stage.index * Shared::kFeatsBytes,
+                           shared + Shared::kWeightBegin + stage.index * Shared::kWeightBytes, warp_row,
+                           warp_column);
+      release();  // the products of the stage before are done
       unreleased = base + Shared::kEmptyBegin + stage.index * 8;
       stage.advance();
     }
     accumulator.finish();
     release();
-  }
-
-  /// Bit b: some row of the tile's block b of 64 rows has an input at this stage's step. Each producer warp
-  /// wrote a byte for the rows that it gathers. Only the lane reads them that later releases the stage: its
-  /// arrival says nothing of what other lanes have read.
-  __device__ __forceinline__ static unsigned row_block_flags(const unsigned char* shared, int stage) {
-    unsigned flags = 0;
-    if (threadIdx.x % 32 == 0) {
-      flags = *reinterpret_cast<const unsigned*>(shared + Shared::kFlagsBegin + stage * 8);
-    }
-    flags |= flags >> 16;
-    flags |= flags >> 8;
-    return __shfl_sync(0xffffffffu, flags, 0);
   }
 
   __device__ __forceinline__ static void store_tile(const Accumulator& accumulator,
@@ -202,7 +175,7 @@ struct PersistentGemm {
     const int group = item.group(parameters);
     const int warpgroup = threadIdx.x / 128;
     const bool elected = threadIdx.x % 128 == 0;
-    int* stored = parameters.counters + 1 + item.column(parameters);  // of group 0 in these columns
+    int* stored = parameters.counters + 1 + item.column_tile;  // of group 0 in these columns
     if (group > 0) {
       if (elected) {
         const int* before = stored + (group - 1) * Items::kColumnTiles;
@@ -212,7 +185,7 @@ struct PersistentGemm {
     }
     target.adds_sums = group > 0;
     target.is_last = (group + 1) * parameters.tiles_per_group == parameters.tiles;
-    const bool adds_nothing = group > 0 && !target.is_last && item.steps(parameters) == 0;
+    const bool adds_nothing = group > 0 && !target.is_last && item.steps == 0;
     if (!adds_nothing) Epilogue::run(accumulator, target, first_channel, warp_row);
     __threadfence();
     warps_sync(1 + warpgroup, 128);

@@ -9,146 +9,108 @@
 #include "ptx/bulk_copy.cuh"
 #include "ptx/cluster.cuh"
 #include "ptx/copy.cuh"
-#include "ptx/wgmma.cuh"
 
 namespace flexgemm {
 
 /// The producer warpgroup of persistent_gemm. Its 128 threads gather rows, 16 at a time, eight threads a row;
-/// its first thread has the copy engine fetch the weights. cp.async writes through the generic proxy and
-/// wgmma reads through the async one, so each thread waits for its own copies of kLag stages ago and fences
-/// the proxy before its warp arrives. Consumers hold up to two stages: with kLag more in flight the ring
-/// needs kLag + 2.
+/// its first thread has the copy engine fetch the weights and claims work. A thread's copies arrive at the
+/// stage's barrier by themselves when they have landed (PTX ISA, cp.async.mbarrier.arrive.noinc), so that all
+/// free stages are under way and no thread ever waits for a copy. cp.async writes through the generic proxy
+/// and wgmma reads through the async one: consumers fence between the barrier and their first read.
 template <class Config, class Shared>
 struct GatherProducer {
   using Storage = typename Config::Storage;
   using Items = typename SelectItems<Config>::type;
-  static constexpr int kLag = Config::kStages - 2;
-  static constexpr int kArrivals = 5;  // four warps, and the first thread for the weights
+  static constexpr int kArrivals = 129;  // of a stage: 128 threads, and the first for the weights
   static constexpr int kPasses = Config::kRowTile / 16;
+  static constexpr int kTileRows = Config::kRowTile * Config::kCluster;  // of all blocks that share a tile
   static constexpr int kVectorElements = 16 / static_cast<int>(sizeof(Storage));
   static constexpr int kTilesPerStep = ceil_divide(Config::kInChannels, Config::kKTile);
-  static_assert(kLag >= 1, "three stages at least");
+  // A memory access of the claiming thread has the time of four K tiles, so that it never holds up its warp.
+  static constexpr int kStepsAnAccess = ceil_divide(4, kTilesPerStep);
+  static_assert(Config::kStages >= 3, "consumers hold up to two stages");
   static_assert(Config::kFeatsVectorBytes == 16 && Config::kWeightVectorBytes == 16, "whole vectors");
 
   __device__ __forceinline__ static void run(const PersistentGemmParameters& parameters, Items& items,
-                                             unsigned char* shared, unsigned base) {
-    GatherProducer producer(parameters, shared, base);
-    if constexpr (!Items::kClaimed) {
-      WorkItem item;
-      while (items.next(item)) producer.gather_tile(item);
-      producer.drain();
-      return;
-    } else {
-      run_claimed(parameters, items, producer);
-    }
+                                             unsigned base) {
+    GatherProducer producer(parameters, base);
+    producer.gather_items(items);
+    copy_wait_all();  // nothing may land in the memory of a block that has ended
   }
 
  private:
-  __device__ __forceinline__ static void run_claimed(const PersistentGemmParameters& parameters, Items& items,
-                                                     GatherProducer& producer) {
-    const bool claims = producer.thread_ == 0;
-    int claim_slot = 0;
-    unsigned claim_parity = 1;
-    if (claims) items.publish(atomicAdd(parameters.counters, 1), claim_slot, claim_parity);
-    WorkItem item;
-    while (items.next(item)) {
-      int claimed = 0;
-      if (claims) claimed = atomicAdd(parameters.counters, 1);  // its latency hides behind the tile
-      producer.gather_tile(item);
-      if (claims) items.publish(claimed, claim_slot, claim_parity);
-    }
-    producer.drain();
-  }
+  /// The input rows that this thread copies from at a step, -1: none, and the step's kernel offset.
+  struct Step {
+    int rows[kPasses];
+    int offset;
+  };
 
-  __device__ __forceinline__ GatherProducer(const PersistentGemmParameters& parameters, unsigned char* shared,
-                                            unsigned base)
-      : parameters_(parameters), shared_(shared), base_(base), thread_(threadIdx.x % 128) {}
+  __device__ __forceinline__ GatherProducer(const PersistentGemmParameters& parameters, unsigned base)
+      : parameters_(parameters), base_(base), thread_(threadIdx.x % 128) {}
 
   const PersistentGemmParameters& parameters_;
-  unsigned char* shared_;
   unsigned base_;
   int thread_;
   int stage_ = 0;  // to be filled next
   unsigned parity_ = 1;
-  int arriving_ = 0;  // stage that arrives next
-  int filled_ = 0;    // stages filled and not yet arrived
 
-  __device__ __forceinline__ void gather_tile(const WorkItem& item) {
-    const long long first = item.first_step(parameters_);
-    const int steps = item.steps(parameters_);
-    constexpr int kTileRows = Config::kRowTile * Config::kCluster;  // of all blocks that share the tile
-    const int* source = parameters_.step_rows + first * kTileRows + first_row() + thread_ / 8;
-    int rows[kPasses];
-    int next_rows[kPasses];
-    int offset = 0;
-    int next_offset = 0;
-    if (steps == 0) {  // any number of such items may follow: nobody is to wait for stages meanwhile
-      drain();
-      return;
+  /// Rows are read one step ahead; the next item is claimed and looked up meanwhile.
+  __device__ __forceinline__ void gather_items(Items& items) {
+    const bool claims = thread_ == 0;
+    if (claims) {
+      items.begin_claim();
+      items.end_claim();
     }
-    load_rows(next_rows, source, true);
-    next_offset = __ldg(parameters_.step_offset + first);
-    for (int step = 0; step < steps; ++step) {
+    WorkItem item;
+    while (items.next(item)) {
+      if (claims) items.begin_claim();
+      Step ahead;
+      if (item.steps > 0) load_step(ahead, item, 0);
+      for (int step = 0; step < item.steps; ++step) {
+        const Step present = ahead;
+        if (step + 1 < item.steps) load_step(ahead, item, step + 1);
+        fill_stages(present, item.column_tile * Config::kColumnTile);
+        if (claims && step % kStepsAnAccess == kStepsAnAccess - 1) items.advance_claim();
+      }
+      if (claims) items.end_claim();
+    }
+  }
+
+  __device__ __forceinline__ void load_step(Step& loaded, const WorkItem& item, int step) {
+    const int* rows =
+        parameters_.step_rows + (item.first_step + step) * kTileRows + first_row() + thread_ / 8;
 #pragma unroll
-      for (int pass = 0; pass < kPasses; ++pass) rows[pass] = next_rows[pass];
-      offset = next_offset;
-      source += kTileRows;
-      load_rows(next_rows, source, step + 1 < steps);
-      if (step + 1 < steps) next_offset = __ldg(parameters_.step_offset + first + step + 1);
-      const unsigned flags = row_block_flags(rows);
+    for (int pass = 0; pass < kPasses; ++pass) loaded.rows[pass] = __ldg(rows + pass * 16);
+    loaded.offset = __ldg(parameters_.step_offset + item.first_step + step);
+  }
+
+  __device__ __forceinline__ void fill_stages(const Step& step, int first_channel) {
 #pragma unroll 1
-      for (int k = 0; k < kTilesPerStep; ++k) {
-        fill_stage(rows, offset, k, item.first_channel, flags);
+    for (int k = 0; k < kTilesPerStep; ++k) {
+      const unsigned full = base_ + Shared::kFullBegin + stage_ * 8;
+      barrier_wait(base_ + Shared::kEmptyBegin + stage_ * 8, parity_);
+      if (thread_ == 0) fetch_weights(full, k * Config::kKTile, step.offset, first_channel);
+      gather_rows(step, k * Config::kKTile);
+      copy_arrive(full);
+      if (++stage_ == Config::kStages) {
+        stage_ = 0;
+        parity_ ^= 1;
       }
     }
   }
 
-  __device__ __forceinline__ static void load_rows(int (&rows)[kPasses], const int* source, bool valid) {
-#pragma unroll
-    for (int pass = 0; pass < kPasses; ++pass) rows[pass] = valid ? __ldg(source + pass * 16) : -1;
-  }
-
-  /// Bit b: a row of this warp in the tile's block b of 64 rows has an input.
-  __device__ __forceinline__ static unsigned row_block_flags(const int (&rows)[kPasses]) {
-    unsigned flags = 0;
-#pragma unroll
-    for (int block = 0; block < kPasses / 4; ++block) {
-      bool any = false;
-#pragma unroll
-      for (int pass = 0; pass < 4; ++pass) any |= rows[block * 4 + pass] >= 0;
-      flags |= __any_sync(0xffffffffu, any) ? 1u << block : 0u;
-    }
-    return flags;
-  }
-
-  __device__ __forceinline__ void fill_stage(const int (&rows)[kPasses], int offset, int k, int first_channel,
-                                             unsigned flags) {
-    const unsigned full = base_ + Shared::kFullBegin + stage_ * 8;
-    barrier_wait(base_ + Shared::kEmptyBegin + stage_ * 8, parity_);
-    if (thread_ == 0) fetch_weights(full, k * Config::kKTile, offset, first_channel);
-    if (thread_ % 32 == 0) {
-      shared_[Shared::kFlagsBegin + stage_ * 8 + thread_ / 32] = static_cast<unsigned char>(flags);
-    }
+  __device__ __forceinline__ void gather_rows(const Step& step, int first_channel) {
     const int column = thread_ % 8;
-    const int channel = k * Config::kKTile + column * kVectorElements;
+    const int channel = first_channel + column * kVectorElements;
     const bool exists = Config::kInChannels % Config::kKTile == 0 || channel < Config::kInChannels;
     const Storage* feats = static_cast<const Storage*>(parameters_.feats) + channel;
     const unsigned target = base_ + stage_ * Shared::kFeatsBytes;
 #pragma unroll
     for (int pass = 0; pass < kPasses; ++pass) {
-      const bool valid = exists && rows[pass] >= 0;
-      const Storage* source = valid ? feats + static_cast<long long>(rows[pass]) * Config::kInChannels
+      const bool valid = exists && step.rows[pass] >= 0;
+      const Storage* source = valid ? feats + static_cast<long long>(step.rows[pass]) * Config::kInChannels
                                     : static_cast<const Storage*>(parameters_.feats);
       copy_async<16>(target + swizzled<128>(thread_ / 8 + pass * 16, column * 16), source, valid);
-    }
-    copy_commit();
-    if (++filled_ > kLag) {
-      copy_wait<kLag>();
-      arrive();
-    }
-    if (++stage_ == Config::kStages) {
-      stage_ = 0;
-      parity_ ^= 1;
     }
   }
 
@@ -177,20 +139,6 @@ struct GatherProducer {
   /// First of this block's rows in the tile that its cluster shares.
   __device__ __forceinline__ static int first_row() {
     return Config::kCluster == 1 ? 0 : static_cast<int>(cluster_rank()) * Config::kRowTile;
-  }
-
-  __device__ __forceinline__ void arrive() {
-    fence_async_proxy();
-    __syncwarp();
-    if (thread_ % 32 == 0) barrier_arrive(base_ + Shared::kFullBegin + arriving_ * 8);
-    arriving_ = arriving_ + 1 == Config::kStages ? 0 : arriving_ + 1;
-    --filled_;
-  }
-
-  /// Hands over the last stages.
-  __device__ __forceinline__ void drain() {
-    copy_wait<0>();
-    while (filled_ > 0) arrive();
   }
 };
 

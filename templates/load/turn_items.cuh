@@ -14,31 +14,32 @@ struct TurnItems {
   static constexpr bool kClaimed = false;
   static constexpr int kBytes = 0;
 
-  int count;  // of all clusters
-  int position;
-  int stride;
-
   __device__ __forceinline__ TurnItems(const PersistentGemmParameters& parameters, unsigned char*)
-      : count(parameters.tiles * kColumnTiles),
-        position(static_cast<int>(blockIdx.x) / Config::kCluster),
-        stride(static_cast<int>(gridDim.x) / Config::kCluster),
-        order_(parameters.tile_order) {}
+      : parameters_(parameters),
+        position_(static_cast<int>(blockIdx.x) / Config::kCluster),
+        stride_(static_cast<int>(gridDim.x) / Config::kCluster) {}
 
   __device__ __forceinline__ static void init(unsigned) {}
 
   /// The next item, or false after the last.
   __device__ __forceinline__ bool next(WorkItem& taken) {
-    if (position >= count) return false;
-    const int at = position / kColumnTiles;
-    taken.tile = order_ != nullptr ? __ldg(order_ + at) : at;
-    taken.column_tile = position % kColumnTiles;
-    taken.first_channel = taken.column_tile * Config::kColumnTile;
-    position += stride;
+    if (position_ >= parameters_.tiles * kColumnTiles) return false;
+    taken.tile = tile_at<Config>(parameters_, position_);
+    taken.column_tile = position_ % kColumnTiles;
+    taken.first_step = __ldg(parameters_.tile_begin + taken.tile);
+    taken.steps = static_cast<int>(__ldg(parameters_.tile_begin + taken.tile + 1) - taken.first_step);
+    position_ += stride_;
     return true;
   }
 
+  __device__ __forceinline__ void begin_claim() {}
+  __device__ __forceinline__ void advance_claim() {}
+  __device__ __forceinline__ void end_claim() {}
+
  private:
-  const int* order_;
+  const PersistentGemmParameters& parameters_;
+  int position_;
+  int stride_;
 };
 
 template <class Config, bool kClustered = (Config::kCluster > 1)>

@@ -46,7 +46,8 @@ struct WgmmaTile {
     return (warp_row / 4 * kRowBlocks + slice) * 64 + warp_row % 4 * 16;
   }
 
-  /// To be called between this thread's copies and the barrier that precedes multiply().
+  /// To be called between this thread's copies and the barrier that precedes multiply(), or by every reader
+  /// between the barrier at which others' copies arrive and multiply().
   __device__ __forceinline__ static void publish_copies() { fence_async_proxy(); }
 
   __device__ __forceinline__ void multiply(const unsigned char* feats, const unsigned char* weight,
@@ -68,51 +69,8 @@ struct WgmmaTile {
     wgmma_wait<kPending>();
   }
 
-  /// The first block of 64 rows of this warp's warpgroup within the tile.
-  __device__ __forceinline__ static int first_row_block(int warp_row) { return warp_row / 4 * kRowBlocks; }
-
-  /// The same for those of the warpgroup's row blocks whose bit in `blocks` is set. Returns whether there was
-  /// one: if not, nothing was begun and nothing waited for.
-  __device__ __forceinline__ bool multiply_blocks(const unsigned char* feats, const unsigned char* weight,
-                                                  int warp_row, int warp_column, unsigned blocks) {
-    static_assert(kRowBlocks <= 2, "one branch for every set of row blocks");
-    constexpr unsigned kAll = (1u << kRowBlocks) - 1;
-    blocks &= kAll;
-    if (blocks == 0) return false;
-    const unsigned long long a =
-        wgmma_descriptor(shared_address(feats) + warp_row / 4 * kGroupRows * kRowBytes);
-    const unsigned long long b = Weight::descriptor(weight, warp_column * kWarpColumns);
-    // A branch for every set, each whole from fence to commit: products in a branch of their own within one
-    // group would be serialized by ptxas.
-    if (blocks == kAll) {
-      multiply_set<kAll>(a, b);
-    } else if (kRowBlocks > 1 && blocks == 1) {
-      multiply_set<1>(a, b);
-    } else {
-      multiply_set<2 & kAll>(a, b);
-    }
-    wgmma_wait<kPending>();
-    return true;
-  }
-
   /// Waits for the last products; the accumulators are complete afterwards.
   __device__ __forceinline__ void finish() { wgmma_wait<0>(); }
-
-  template <unsigned kBlocks>
-  __device__ __forceinline__ void multiply_set(unsigned long long a, unsigned long long b) {
-    constexpr int kKSteps = kRowBytes / 32;
-    wgmma_fence();
-#pragma unroll
-    for (int i = 0; i < kRowBlocks; ++i) {
-      if ((kBlocks >> i & 1) == 0) continue;
-#pragma unroll
-      for (int k = 0; k < kKSteps; ++k) {
-        Wgmma<Config::kCompute, kWarpColumns, false, Weight::kMnMajor>::run(
-            accumulators[i], a + i * (64 * kRowBytes / 16) + k * 2, b + k * Weight::kKStep);
-      }
-    }
-    wgmma_commit();
-  }
 
   /// Writes the 16 rows of slice `slice` to shared memory, row-major with `pitch` floats a row.
   __device__ __forceinline__ void store_slice(int slice, float* target, int pitch) const {

@@ -31,4 +31,13 @@ __device__ __forceinline__ void copy_wait() {
   asm volatile("cp.async.wait_group %0;" ::"n"(kPending) : "memory");
 }
 
+/// Waits until none of this thread's copies is under way.
+__device__ __forceinline__ void copy_wait_all() { asm volatile("cp.async.wait_all;" ::: "memory"); }
+
+/// Has this thread's copies so far arrive at `barrier`, an address in shared memory, once all have landed:
+/// one arrival, which its phase expects (PTX ISA, cp.async.mbarrier.arrive.noinc; sm_80 and up).
+__device__ __forceinline__ void copy_arrive(unsigned barrier) {
+  asm volatile("cp.async.mbarrier.arrive.noinc.shared::cta.b64 [%0];" ::"r"(barrier) : "memory");
+}
+
 }  // namespace flexgemm

@@ -256,7 +256,6 @@ SpecSet candidate_specs(const codegen::Architecture& architecture) {
           spec.output == OutputType::storage) {
         set.specs.push_back(spec);
         set.specs.back().output = OutputType::chained;
-        set.specs.back().weight_major = codegen::WeightMajor::k;
       }
     }
   });

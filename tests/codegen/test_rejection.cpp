@@ -233,9 +233,6 @@ TEST_CASE("MN-major weights are persistent_gemm's in 16 bits, in whole boxes and
   changed.cluster = 2;
   refused(changed, "with clusters of 2");
   changed = spec;
-  changed.output = OutputType::chained;
-  refused(changed, "not for chained groups");
-  changed = spec;
   changed.column_tile = 96;
   refused(changed, "a multiple of 64 columns");
   changed = spec;

@@ -63,15 +63,30 @@ const std::vector<Mistake>& planted_mistakes() {
       {"only half of the block comes to a barrier", transpose_spec, "kernels/transpose_weights.cuh",
        "read(weight, tile, v, first_out, first_in);\n      __syncthreads();",
        "read(weight, tile, v, first_out, first_in);\n      if (threadIdx.x < 128) __syncthreads();", ""},
-      {"one warp releases stages that the others of its warpgroup still need", persistent_spec,
-       "kernels/persistent_gemm.cuh",
-       "if (elected) release_stage(base + Shared::kEmptyBegin + stage.index * 8);",
-       "if (threadIdx.x % 128 == 0) for (int i = 0; i < 4; ++i) barrier_arrive(base + Shared::kEmptyBegin + "
-       "stage.index * 8);",
-       ""},
+      {"consumers do not fence what arrives from the producer", persistent_spec,
+       "kernels/persistent_gemm.cuh", "Accumulator::publish_copies();  // the producer's", "//",
+       "fence.proxy.async"},
+      {"consumers fence before the copies have arrived", persistent_spec, "kernels/persistent_gemm.cuh",
+       "      barrier_wait(base + Shared::kFullBegin + stage.index * 8, stage.parity);\n"
+       "      Accumulator::publish_copies();",
+       "      Accumulator::publish_copies();\n"
+       "      barrier_wait(base + Shared::kFullBegin + stage.index * 8, stage.parity);  //",
+       "fence.proxy.async"},
+      {"copies are not among those that arrive", persistent_spec, "load/gather_producer.cuh",
+       "      gather_rows(step, k * Config::kKTile);\n      copy_arrive(full);\n",
+       "      copy_arrive(full);\n      gather_rows(step, k * Config::kKTile);\n", ""},
       {"a stage is released while wgmma still reads it", persistent_spec, "kernels/persistent_gemm.cuh",
-       "unreleased = base + Shared::kEmptyBegin + stage.index * 8;",
-       "unreleased = base + Shared::kEmptyBegin + stage.index * 8;\n      release();", ""},
+       "      unreleased = base + Shared::kEmptyBegin + stage.index * 8;",
+       "      unreleased = base + Shared::kEmptyBegin + stage.index * 8;\n      release();\n      unreleased "
+       "= 0;",
+       ""},
+      {"an item's place in the ring is given back before it is read", persistent_spec, "load/work_items.cuh",
+       "    const int* slot = slots_ + slot_ * kSlotInts;\n",
+       "    const int* slot = slots_ + slot_ * kSlotInts;\n    if (threadIdx.x % 32 == 0) "
+       "for (int i = 0; i < kReaders; ++i) if (threadIdx.x == 0) barrier_arrive(barriers_ + (kSlots + slot_) "
+       "* 8);\n    "
+       "if (false)\n",
+       ""},
       {"weights of mirrored offsets are taken as if they were not", mn_major_spec, "load/gather_producer.cuh",
        "parameters_.mirrored != 0 ? Config::kVolume - 1 - offset : offset", "offset", ""},
       {"a block of MN-major weights that holds no channel is not fetched", mn_major_spec,

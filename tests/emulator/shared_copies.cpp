@@ -16,7 +16,8 @@ std::string address_text(const void* pointer) {
   return std::to_string(reinterpret_cast<std::uintptr_t>(pointer));
 }
 
-void land(Thread& thread, const std::vector<Copy>& copies) {
+/// Writes what the copies bring. Behind a barrier it is for the readers to fence, else for the thread.
+void land(Thread& thread, const std::vector<Copy>& copies, unsigned barrier = 0, unsigned phase = 0) {
   Block& block = *thread.block;
   for (const Copy& copy : copies) {
     unsigned char* target = block.instance->shared + copy.target;
@@ -25,8 +26,8 @@ void land(Thread& thread, const std::vector<Copy>& copies) {
     } else {
       std::memset(target, 0, static_cast<std::size_t>(copy.bytes));
     }
-    block.unfenced_by[copy.target / 16] = thread.index + 1;
-    thread.unfenced.push_back(copy.target / 16);
+    block.copied[copy.target / 16] = {.writer = thread.index + 1, .barrier = barrier, .phase = phase};
+    if (barrier == 0) thread.unfenced.push_back(copy.target / 16);
   }
 }
 
@@ -46,13 +47,18 @@ void complete_phase_if_due(PhaseBarrier& barrier) {
   barrier.waiting.clear();
 }
 
-void arrive(Block& block, unsigned barrier, int expected_bytes) {
-  PhaseBarrier& at = barrier_at(block, barrier);
-  at.bytes += expected_bytes;
+/// One arrival, by whoever it is.
+void count_arrival(PhaseBarrier& at, unsigned barrier) {
   if (--at.pending < 0)
     machine->fail("more than " + std::to_string(at.arrivals) +
                   " arrivals in one phase of the barrier at byte " + std::to_string(barrier));
   complete_phase_if_due(at);
+}
+
+void arrive(Block& block, unsigned barrier, int expected_bytes) {
+  PhaseBarrier& at = barrier_at(block, barrier);
+  at.bytes += expected_bytes;
+  count_arrival(at, barrier);
   // Those whom it wakes may go first, and far ahead, before this thread does anything else.
   if (machine->chance(4)) machine->suspend(ThreadState::ready, "its turn");
 }
@@ -104,13 +110,39 @@ void copy_wait(int pending) {
   while (!thread.copy_groups.empty() && thread.copy_groups.front().empty()) thread.copy_groups.pop_front();
 }
 
+void copy_wait_all() {
+  Thread& thread = machine->current();
+  copy_commit();
+  land_copies(thread, 0);
+  std::vector<ArrivingCopies>& arriving = thread.block->arriving;
+  for (std::size_t i = arriving.size(); i-- > 0;) {
+    if (arriving[i].thread != &thread) continue;
+    const ArrivingCopies copies = std::move(arriving[i]);
+    arriving.erase(arriving.begin() + static_cast<std::ptrdiff_t>(i));
+    Machine::deliver(*thread.block, copies);
+  }
+}
+
+void copy_arrive(unsigned barrier) {
+  Thread& thread = machine->current();
+  barrier_at(*thread.block, barrier);
+  ArrivingCopies arriving{&thread, std::move(thread.open_copies), barrier};
+  thread.open_copies.clear();
+  for (const std::vector<Copy>& group : thread.copy_groups)
+    arriving.copies.insert(arriving.copies.begin(), group.begin(), group.end());
+  thread.copy_groups.clear();
+  thread.block->arriving.push_back(std::move(arriving));
+}
+
 void fence_async_proxy() {
   Thread& thread = machine->current();
-  std::vector<int>& owners = thread.block->unfenced_by;
+  std::vector<CopiedBytes>& copied = thread.block->copied;
   for (const unsigned granule : thread.unfenced) {
-    if (owners[granule] == thread.index + 1) owners[granule] = 0;
+    CopiedBytes& bytes = copied[granule];
+    if (bytes.writer == thread.index + 1 && bytes.barrier == 0) bytes.writer = 0;
   }
   thread.unfenced.clear();
+  thread.phases_fenced = thread.phases_seen;
 }
 
 void barrier_init(unsigned barrier, int arrivals) {
@@ -132,7 +164,10 @@ void barrier_arrive_in(unsigned barrier, unsigned rank) {
 void barrier_wait(unsigned barrier, unsigned parity) {
   for (;;) {
     PhaseBarrier& at = barrier_at(machine->block(), barrier);
-    if ((at.phase & 1) != parity) return;
+    if ((at.phase & 1) != parity) {
+      machine->current().phases_seen[barrier] = at.phase;
+      return;
+    }
     at.waiting.push_back(&machine->current());
     machine->suspend(ThreadState::blocked, "the barrier at byte " + std::to_string(barrier) + ", parity " +
                                                std::to_string(parity) + " (" + std::to_string(at.phase) +
@@ -184,6 +219,12 @@ void deliver_to(Block& block, const BoxCopy& copy) {
 }
 
 }  // namespace
+
+void Machine::deliver(Block& block, const ArrivingCopies& copies) {
+  PhaseBarrier& barrier = block.barriers.at(copies.barrier);
+  land(*copies.thread, copies.copies, copies.barrier, barrier.phase);
+  count_arrival(barrier, copies.barrier);
+}
 
 void Machine::deliver(Block& sender, const BoxCopy& copy) {
   for (Block* block : sender.cluster) {

@@ -62,7 +62,6 @@ void add_candidates(Collection& collection, const GemmProblem& problem, OutputTy
     collection.add(spec);
     if (spec.kind == KernelKind::persistent_gemm && spec.cluster == 1 && output == OutputType::storage) {
       spec.output = OutputType::chained;
-      spec.weight_major = WeightMajor::k;
       collection.add(spec);
     }
   }

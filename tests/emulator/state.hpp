@@ -8,6 +8,7 @@
 #include <optional>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <boost/context/fiber.hpp>
@@ -19,6 +20,7 @@
 namespace flexgemm::emulator {
 
 struct Block;
+struct Thread;
 
 /// One cp.async that has not landed.
 struct Copy {
@@ -26,6 +28,20 @@ struct Copy {
   const void* source;
   int bytes;
   bool valid;
+};
+
+/// Copies of a thread that arrive at a barrier when they have landed.
+struct ArrivingCopies {
+  Thread* thread;
+  std::vector<Copy> copies;
+  unsigned barrier;
+};
+
+/// Who wrote 16 bytes of shared memory by cp.async, and what makes them visible to wgmma.
+struct CopiedBytes {
+  int writer = 0;        ///< 1 + the thread; 0: nobody, or a fence of the writer has published them
+  unsigned barrier = 0;  ///< at which the copy arrived, for readers to fence behind; 0: none
+  unsigned phase = 0;    ///< of the barrier that the arrival was part of
 };
 
 /// Registers that a wgmma reads until it was waited for, and what they held when it was issued.
@@ -48,7 +64,9 @@ struct Thread {
   std::vector<Copy> open_copies;  ///< not committed
   std::deque<std::vector<Copy>> copy_groups;
   std::vector<unsigned> unfenced;  ///< shared memory that this thread's copies wrote since its last fence
-  const void* operand = nullptr;   ///< of the collective instruction that it waits in
+  std::map<unsigned, unsigned> phases_seen;    ///< by barrier: phases complete when this thread went on
+  std::map<unsigned, unsigned> phases_fenced;  ///< the same at its last proxy fence
+  const void* operand = nullptr;               ///< of the collective instruction that it waits in
   int products_issued = 0;
   std::deque<int> product_groups;  ///< products_issued at each commit that was not waited for
   std::deque<HeldRegisters> held_registers;
@@ -77,6 +95,7 @@ struct Warpgroup {
   std::deque<Product> products;  ///< issued by some thread and not computed
   int computed = 0;              ///< products before these
   std::vector<Thread*> waiting{};
+  std::pair<unsigned, unsigned> published{};  ///< barrier and phase whose copies its threads are known to see
 };
 
 /// A barrier in shared memory (PTX ISA, mbarrier).
@@ -115,8 +134,8 @@ struct Block {
   std::map<int, Meeting> named;
   std::map<unsigned, PhaseBarrier> barriers;
   std::vector<BoxCopy> boxes;
-  /// For each 16 bytes of shared memory: 1 + the thread whose cp.async wrote them last without a fence.
-  std::vector<int> unfenced_by;
+  std::vector<ArrivingCopies> arriving;
+  std::vector<CopiedBytes> copied;  ///< for each 16 bytes of shared memory
 };
 
 class Machine {
@@ -155,13 +174,15 @@ class Machine {
   /// The bytes [offset, offset + bytes) of the calling block's shared memory.
   unsigned char* shared(unsigned offset, int bytes);
   static void deliver(Block& block, const BoxCopy& box);
+  static void deliver(Block& block, const ArrivingCopies& copies);
 
  private:
   std::unique_ptr<Block> start_block(const Program::Instance& instance, Index index);
   void start_blocks();
   void resume(Warp& warp);
   Warp* pick();
-  bool deliver_a_box();
+  /// Lands a box, or copies that arrive at a barrier. False: there are none.
+  bool deliver_something();
   static bool is_over(const Block& block);
   void retire(std::unique_ptr<Block>& block);
   std::string deadlock_report() const;

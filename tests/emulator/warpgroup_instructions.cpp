@@ -34,22 +34,44 @@ struct Descriptor {
   }
 };
 
+/// Refuses what cp.async wrote at byte `address` if it is not visible to the warpgroup's products: the writer
+/// fenced it, or each of the warpgroup's threads did behind the barrier at which the copy arrived.
+void check_published(unsigned address) {
+  const Block& block = machine->block();
+  const CopiedBytes& bytes = block.copied[address / 16];
+  if (bytes.writer == 0) return;
+  Warpgroup& group = machine->warpgroup();
+  if (bytes.barrier != 0) {
+    const std::pair<unsigned, unsigned> arrival{bytes.barrier, bytes.phase};
+    if (group.published == arrival) return;
+    const auto first = static_cast<std::size_t>(machine->current().index / 128 * 128);
+    bool published = true;
+    for (std::size_t i = first; i < first + 128; ++i) {
+      const auto& fenced = block.threads[i]->phases_fenced;
+      const auto found = fenced.find(bytes.barrier);
+      published = published && found != fenced.end() && found->second > bytes.phase;
+    }
+    if (published) {
+      group.published = arrival;
+      return;
+    }
+  }
+  machine->fail("wgmma reads what cp.async of thread " + std::to_string(bytes.writer - 1) +
+                " wrote without fence.proxy.async, at byte " + std::to_string(address));
+}
+
 /// The operand [rows, depth] as floats.
 std::vector<float> read_operand(const Product& product, unsigned long long descriptor, bool mn_major,
                                 int rows, int depth) {
   const Descriptor layout(descriptor);
   const int bytes = product.type == Number::tf32 ? 4 : 2;
-  const Block& block = machine->block();
   std::vector<float> values(static_cast<std::size_t>(rows) * static_cast<std::size_t>(depth));
   for (int row = 0; row < rows; ++row) {
     for (int k = 0; k < depth; ++k) {
       const unsigned plain = layout.plain(row, k, bytes, mn_major);
       const unsigned address = plain ^ ((plain >> 7 & 7u) << 4);
       const unsigned char* at = machine->shared(address, bytes);
-      if (block.unfenced_by[address / 16] != 0)
-        machine->fail("wgmma reads what cp.async of thread " +
-                      std::to_string(block.unfenced_by[address / 16] - 1) +
-                      " wrote without fence.proxy.async, at byte " + std::to_string(address));
+      check_published(address);
       float& value = values[static_cast<std::size_t>(row * depth + k)];
       if (bytes == 4) {
         unsigned bits;

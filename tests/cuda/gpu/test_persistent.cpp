@@ -56,11 +56,14 @@ TEST_CASE(
   const auto [in_channels, out_channels] =
       GENERATE(Channels{256, 128}, Channels{136, 104}, Channels{200, 256});
   PinnedLayer layer(dtype, rows, in_channels, out_channels, Op::grad_input, kernel);
-  int mn_major = 0;
-  for (const auto& spec : layer.specs(codegen::KernelKind::persistent_gemm, codegen::OutputType::storage)) {
-    if (spec.weight_major != codegen::WeightMajor::mn) continue;
-    ++mn_major;
-    layer.run({.algorithm = Algorithm::masked_implicit_gemm, .spec = spec});
+  for (const auto output : {codegen::OutputType::storage, codegen::OutputType::chained}) {
+    int mn_major = 0;
+    for (const auto& spec : layer.specs(codegen::KernelKind::persistent_gemm, output)) {
+      if (spec.weight_major != codegen::WeightMajor::mn) continue;
+      ++mn_major;
+      const int groups = output == codegen::OutputType::chained ? 3 : 1;
+      layer.run({.algorithm = Algorithm::masked_implicit_gemm, .spec = spec, .groups = groups});
+    }
+    CHECK(mn_major > 0);
   }
-  CHECK(mn_major > 0);
 }

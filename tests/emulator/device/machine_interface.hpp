@@ -35,6 +35,9 @@ unsigned shared_offset(const void* pointer);
 void copy_async(unsigned target, const void* source, int bytes, bool valid);
 void copy_commit();
 void copy_wait(int pending);
+void copy_wait_all();
+/// The copies so far arrive at `barrier` when they have landed, some time or other.
+void copy_arrive(unsigned barrier);
 void fence_async_proxy();
 /// `blocks`: a bit for each block of the cluster that the box goes to; 0: the calling one alone.
 void copy_box(unsigned blocks, unsigned target, const void* map, unsigned barrier, int x, int y, int z);

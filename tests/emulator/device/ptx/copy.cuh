@@ -18,4 +18,8 @@ inline void copy_wait() {
   emulator::copy_wait(kPending);
 }
 
+inline void copy_wait_all() { emulator::copy_wait_all(); }
+
+inline void copy_arrive(unsigned barrier) { emulator::copy_arrive(barrier); }
+
 }  // namespace flexgemm
