@@ -84,11 +84,12 @@ std::string short_words(const std::string& text) {
 bool is_for(const KernelChoice& choice, const Json& row, Op op) {
   const auto channels = row["channels"].get<std::int64_t>();
   const std::string& kernel = choice.kernel;
-  const bool gradient = kernel.starts_with("grad_weight.");
+  const bool gradient = kernel.find("grad_weight.") != std::string::npos;
+  const bool partial = kernel.find(".partial.") != std::string::npos;  // adds no bias in any pass
   return kernel.find(fmt::format(".{}.", row["dtype"].get<std::string>())) != std::string::npos &&
          kernel.find(fmt::format(".ci{0}.co{0}.", channels)) != std::string::npos &&
          gradient == (op == Op::grad_weight) &&
-         (gradient || (op == Op::forward) == (kernel.find(".bias0.") == std::string::npos));
+         (gradient || partial || (op == Op::forward) == (kernel.find(".bias0.") == std::string::npos));
 }
 
 /// Tunes one pass, and tries all candidates for it if it is among those asked for.
