@@ -196,7 +196,9 @@ int default_splits(const GemmProblem& problem, const KernelSpec& spec) {
   const std::int64_t one_wave = std::int64_t{problem.multiprocessors} * spec.min_blocks / blocks;
   const std::int64_t two_waves = std::int64_t{2} * problem.multiprocessors * spec.min_blocks / blocks;
   if (spec.kind == KernelKind::persistent_gemm) {  // the more groups there are, the less waste they leave
-    return static_cast<int>(std::clamp<std::int64_t>(two_waves, 2, most_groups(problem.volume)));
+    constexpr int most = 16;  // more partial sums than that take longer to add than they save
+    return static_cast<int>(
+        std::clamp<std::int64_t>(two_waves, 2, std::min(most, most_groups(problem.volume))));
   }
   // A second wave evens out tiles of different weight while its partial sums are few; past that they cost
   // more.
