@@ -3,7 +3,9 @@
 #include <type_traits>
 
 #include <cub/block/block_reduce.cuh>
+#include <cub/block/block_scan.cuh>
 
+#include "cuda/block_table.cuh"
 #include "cuda/coordinate_table.cuh"
 #include "cuda/launch.hpp"
 #include "cuda/map_build.hpp"
@@ -63,6 +65,34 @@ __global__ void __launch_bounds__(threads_per_block)
     return;
   }
   const int repeated = table.insert(grid.cell(coordinate), coordinate, static_cast<int>(row));
+  if (repeated != no_row) atomicMin(&counters->offender, static_cast<DeviceWord>(repeated) * 2 + 1);
+}
+
+/// Gives every block of cells its part of the list of rows.
+__global__ void __launch_bounds__(threads_per_block) allocate_kernel(BlockTable table) {
+  using Scan = cub::BlockScan<int, threads_per_block>;
+  __shared__ typename Scan::TempStorage scan_storage;
+  __shared__ std::uint32_t begin;
+  // There are at least 64 slots, so that a grid of whole blocks may reach beyond the last one.
+  const std::uint64_t slot = static_cast<std::uint64_t>(blockIdx.x) * threads_per_block + threadIdx.x;
+  const bool used = slot <= table.slot_mask && table.slots[slot].block != BlockTable::empty;
+  const int cells = used ? __popcll(~table.slots[slot].absent) : 0;
+  int before;
+  int all;
+  Scan(scan_storage).ExclusiveSum(cells, before, all);
+  if (threadIdx.x == 0 && all != 0) begin = atomicAdd(table.allocated, static_cast<std::uint32_t>(all)) + 1;
+  __syncthreads();
+  if (used) table.slots[slot].first = begin + static_cast<std::uint32_t>(before);
+}
+
+__global__ void __launch_bounds__(threads_per_block)
+    place_kernel(BlockTable table, Coordinates coordinates, std::int64_t rows, const std::int32_t* live_rows,
+                 DeviceGrid grid, BuildCounters* counters) {
+  const std::int64_t row = static_cast<std::int64_t>(blockIdx.x) * threads_per_block + threadIdx.x;
+  if (row >= rows || (live_rows != nullptr && row >= *live_rows)) return;
+  const int4 coordinate = coordinates.load(row);
+  if (!grid.contains(coordinate)) return;
+  const int repeated = table.place(coordinate, static_cast<int>(row));
   if (repeated != no_row) atomicMin(&counters->offender, static_cast<DeviceWord>(repeated) * 2 + 1);
 }
 
@@ -130,6 +160,27 @@ __global__ void __launch_bounds__(threads_per_block)
   if (thread == 0 && block_found != 0) atomicAdd(pairs, static_cast<DeviceWord>(block_found));
 }
 
+/// Blocks of 4 x 4 x 4 cells along each axis.
+Extent3 blocks_along(const Grid& grid) {
+  const auto blocks = [](std::int32_t cells) { return cells / 4 + (cells % 4 != 0 ? 1 : 0); };
+  return {blocks(grid.x), blocks(grid.y), blocks(grid.z)};
+}
+
+BlockTable block_table(const MapBuild& build) {
+  const std::uint64_t slots = build.table_shape.slots;
+  auto* first = static_cast<BlockTable::Slot*>(build.table);
+  auto* list = reinterpret_cast<std::uint32_t*>(first + slots);
+  const Extent3 blocks = blocks_along(build.grid);
+  return {first,
+          list,
+          list + build.rows,
+          static_cast<std::uint32_t>(slots - 1),
+          64 - std::countr_zero(slots),
+          static_cast<unsigned>(blocks.x),
+          static_cast<unsigned>(blocks.y),
+          static_cast<unsigned>(blocks.z)};
+}
+
 /// Calls `function` with the device-side table of the build's kind.
 template <class Function>
 void with_table(const MapBuild& build, Function&& function) {
@@ -149,6 +200,8 @@ void with_table(const MapBuild& build, Function&& function) {
     case TableKind::rows:
       return function(RowTable{static_cast<std::uint32_t*>(build.table), coordinates, slot_mask, group_shift},
                       coordinates);
+    case TableKind::blocks:
+      return function(block_table(build), coordinates);
   }
 }
 
@@ -171,7 +224,18 @@ std::uint64_t saturated_cells(const Grid& grid) {
 }  // namespace
 
 TableShape table_shape(std::int64_t rows, const Grid& grid) {
+  // From here on the faster lookups are worth two more kernels.
+  constexpr std::int64_t fewest_rows_in_blocks = 50'000;
   TableShape shape;
+  const Extent3 blocks = blocks_along(grid);
+  if (rows >= fewest_rows_in_blocks &&
+      saturated_cells({grid.batch, blocks.x, blocks.y, blocks.z}) < BlockTable::empty) {
+    shape.kind = TableKind::blocks;
+    shape.slots = std::bit_ceil(static_cast<std::uint64_t>(rows) * 5 / 4);
+    shape.bytes = shape.slots * sizeof(BlockTable::Slot) +
+                  (static_cast<std::size_t>(rows) + 1) * sizeof(std::uint32_t);  // the list, and its length
+    return shape;
+  }
   shape.slots = std::bit_ceil(std::max<std::uint64_t>(static_cast<std::uint64_t>(rows) * 2, 64));
   const std::uint64_t cells = saturated_cells(grid);
   if (cells <= (1ull << 32)) {
@@ -189,10 +253,11 @@ TableShape table_shape(std::int64_t rows, const Grid& grid) {
 
 void insert_coordinates(const MapBuild& build, bool symmetric, CUstream_st* stream) {
   // All ones is the empty slot of every kind of table, "no offender", and the -1 of an index.
+  const bool in_blocks = build.table_shape.kind == TableKind::blocks;
   require_success(cudaMemsetAsync(build.table, 0xff, build.table_shape.bytes, stream),
                   "clearing the hash table");
   auto* counters = reinterpret_cast<unsigned char*>(build.counters);
-  const bool clear_indices = symmetric || build.live_rows != nullptr;
+  const bool clear_indices = (symmetric && !in_blocks) || build.live_rows != nullptr;
   auto* from = clear_indices ? reinterpret_cast<unsigned char*>(build.indices) : counters;
   require_success(
       cudaMemsetAsync(from, 0xff, static_cast<std::size_t>(counters - from) + sizeof(BuildCounters), stream),
@@ -201,10 +266,19 @@ void insert_coordinates(const MapBuild& build, bool symmetric, CUstream_st* stre
     launch("inserting coordinates", insert_kernel<decltype(table)>, ceil_div(build.rows, threads_per_block),
            threads_per_block, 0, stream, table, coordinates, build.rows, build.live_rows,
            device_grid(build.grid), build.places, build.place_shape, build.counters);
+    if constexpr (std::is_same_v<decltype(table), BlockTable>) {
+      launch("allocating rows to blocks", allocate_kernel,
+             ceil_div(static_cast<std::int64_t>(build.table_shape.slots), threads_per_block),
+             threads_per_block, 0, stream, table);
+      launch("placing rows in blocks", place_kernel, ceil_div(build.rows, threads_per_block),
+             threads_per_block, 0, stream, table, coordinates, build.rows, build.live_rows,
+             device_grid(build.grid), build.counters);
+    }
   });
 }
 
 void find_neighbors(const MapBuild& build, bool symmetric, CUstream_st* stream) {
+  if (build.table_shape.kind == TableKind::blocks) symmetric = false;
   Taps taps{};
   taps.kernel = build.kernel;
   taps.dilation = build.dilation;

@@ -15,9 +15,11 @@ enum class TableKind : std::uint8_t {
   packed,  ///< at most 2^32 cells: 8-byte slots, the cell's number above, the row below
   wide,    ///< at most 2^63 cells: 8-byte cell numbers and, apart, 4-byte rows
   rows,    ///< beyond: 4-byte row numbers, whose coordinates are compared in memory
+  blocks,  ///< many rows in fewer than 2^32 blocks of 4 x 4 x 4 cells: 16-byte slots and a list of rows
 };
 
-/// An open-addressing table with a power of two of slots, at least twice as many as rows.
+/// An open-addressing table with a power of two of slots, at least twice as many as rows; of blocks, of which
+/// there are fewer than rows unless they lie far apart, five quarters of rows.
 struct TableShape {
   TableKind kind = TableKind::packed;
   std::uint64_t slots = 0;
@@ -52,14 +54,15 @@ struct MapBuild {
   PlaceShape place_shape = {};
 };
 
-/// Fills the table, the places and `counters->offender`: two memory fills and one kernel. With `symmetric`
-/// (see below) it also fills `indices` with -1, as it does when not all rows are there.
+/// Fills the table, the places and `counters->offender`: two memory fills and one kernel, three for a table
+/// of blocks. With `symmetric` (see below) it also fills `indices` with -1, as it does when not all rows are
+/// there.
 void insert_coordinates(const MapBuild& build, bool symmetric, CUstream_st* stream);
 
 /// Fills `indices` and `counters->pairs`: one kernel. `symmetric` looks up half of the offsets and writes the
 /// other half as mirror images: right for odd extents and, because a mirror image is written to the one row
 /// that the table holds for a coordinate, only if coordinates are unique. With duplicates it is still free of
-/// out-of-bounds accesses.
+/// out-of-bounds accesses. A table of blocks looks up all of them: it costs less than scattered writes.
 void find_neighbors(const MapBuild& build, bool symmetric, CUstream_st* stream);
 
 }  // namespace flexgemm::detail

@@ -78,6 +78,51 @@ TEST_CASE("a large map equals the reference's") {
   check_against_reference(*backend, coords, on_device.data(), box.grid, {.checked = checked});
 }
 
+namespace {
+
+/// Enough rows for a table of blocks: dense, at a border of the grid whose last blocks are cut, and a block
+/// for nearly every row.
+const std::array boxes_of_blocks{
+    Box{.grid = {.batch = 2, .x = 51, .y = 49, .z = 50}, .extent = 60},
+    Box{.grid = {.batch = 1, .x = 4001, .y = 4002, .z = 4003}, .x = 3960, .y = 3960, .z = 3960, .extent = 60},
+    Box{.grid = {.batch = 3, .x = 2000, .y = 2000, .z = 1}, .extent = 2000},
+};
+
+}  // namespace
+
+TEST_CASE("a map of many rows equals the reference's for every kernel and dilation") {
+  const auto backend = open_gpu();
+  const Box box = GENERATE(from_range(boxes_of_blocks));
+  const Extent3 kernel = GENERATE(Extent3{3, 3, 3}, Extent3{2, 3, 4}, Extent3{5, 1, 1});
+  const Extent3 dilation = GENERATE(Extent3{1, 1, 1}, Extent3{2, 1, 5}, Extent3{1 << 24, 1 << 24, 1 << 24});
+  const std::vector<std::int32_t> coords = random_coords(box, 60'000, 7);
+  const OnDevice<std::int32_t> on_device(backend, coords);
+  check_against_reference(*backend, coords, on_device.data(), box.grid,
+                          {.kernel = kernel, .dilation = dilation});
+}
+
+TEST_CASE("of many rows, too, checked mode names the lowest that repeats a coordinate or lies outside") {
+  const auto backend = open_gpu();
+  const Box box = GENERATE(from_range(boxes_of_blocks));
+  std::vector<std::int32_t> coords = random_coords(box, 60'000, 5);
+  const auto copy_row = [&coords](std::ptrdiff_t from, std::ptrdiff_t to) {
+    std::copy_n(coords.begin() + 4 * from, 4, coords.begin() + 4 * to);
+  };
+  for (const int row : {59'990, 40'600, 30'411}) copy_row(100, row);
+  copy_row(40'000, 50'000);
+  coords[4 * 55'000 + 2] = box.grid.y;
+  const auto names = [&](int row) {
+    const OnDevice<std::int32_t> on_device(backend, coords);
+    CHECK_THROWS_MATCHES(
+        build_map(*backend, on_device.data(), 60'000, box.grid, {}), Error,
+        Catch::Matchers::MessageMatches(ContainsSubstring(fmt::format("row {} of coords", row))));
+    check_against_reference(*backend, coords, on_device.data(), box.grid, {.checked = false});
+  };
+  names(30'411);
+  coords[4 * 20'000 + 1] = -1;
+  names(20'000);
+}
+
 TEST_CASE("coordinates need no more than the alignment of an int") {
   const auto backend = open_gpu();
   const Box& box = boxes[0];

@@ -151,5 +151,10 @@ TEST_CASE("the table of coordinates is the smallest kind that tells the grid's c
   CHECK(kind({.batch = 2, .x = 1 << 21, .y = 1 << 21, .z = 1 << 21}) == TableKind::rows);
   CHECK(kind({.batch = largest, .x = largest, .y = largest, .z = largest}) == TableKind::rows);
   CHECK(table_shape(1, {.batch = 1, .x = 1, .y = 1, .z = 1}).slots == 64);
+  const auto kind_of_many = [](const Grid& grid) { return table_shape(1'000'000, grid).kind; };
+  CHECK(kind_of_many({.batch = 1, .x = 1000, .y = 1000, .z = 40}) == TableKind::blocks);
+  CHECK(kind_of_many({.batch = 1, .x = 1 << 17, .y = 1 << 17, .z = 12}) == TableKind::blocks);
+  CHECK(kind_of_many({.batch = 1, .x = 1 << 17, .y = 1 << 17, .z = 13}) == TableKind::wide);
+  CHECK(table_shape(1'000'000, {.batch = 1, .x = 1000, .y = 1000, .z = 40}).slots == 1 << 21);
   CHECK(table_shape(largest, {.batch = 1, .x = 65536, .y = 65536, .z = 1}).slots == (1ull << 32));
 }
