@@ -41,7 +41,7 @@ constexpr GradientTile ffma_tiles[] = {
 };
 
 constexpr GradientTile wgmma_tiles[] = {
-    {128, 256, 8, 1, 1, MmaPath::wgmma, 4, 64}, {128, 256, 8, 2, 1, MmaPath::wgmma, 4, 64},
+    {128, 256, 8, 2, 1, MmaPath::wgmma, 4, 64}, {128, 256, 8, 1, 1, MmaPath::wgmma, 4, 64},
     {128, 256, 8, 2, 1, MmaPath::wgmma, 7, 32}, {128, 192, 8, 1, 1, MmaPath::wgmma, 4, 64},
     {128, 128, 8, 1, 2, MmaPath::wgmma, 3, 64}, {128, 128, 8, 1, 2, MmaPath::wgmma, 6, 32},
     {64, 512, 4, 4, 1, MmaPath::wgmma, 5, 32},  {64, 256, 4, 2, 2, MmaPath::wgmma, 4, 32},

@@ -16,6 +16,9 @@ struct WgmmaPairsBase : Config {
 template <class Config, class FirstLayout, class SecondLayout>
 struct WgmmaPairs : WgmmaTile<WgmmaPairsBase<Config>> {
   using Base = WgmmaTile<WgmmaPairsBase<Config>>;
+  /// Of three stages one more is under way if no product holds one: blocks of one multiprocessor, which there
+  /// are where stages are few, hide each other's products (docs/performance.md).
+  static constexpr int kPending = Config::kStages == 3 ? 0 : Base::kPending;
 
   __device__ __forceinline__ void multiply(const unsigned char* first, const unsigned char* second,
                                            int warp_row, int warp_column) {
@@ -35,7 +38,7 @@ struct WgmmaPairs : WgmmaTile<WgmmaPairsBase<Config>> {
       }
     }
     wgmma_commit();
-    wgmma_wait<Base::kPending>();
+    wgmma_wait<kPending>();
   }
 };
 
