@@ -181,7 +181,7 @@ double persistent_share(const PassPlan& plan) {
   double share = 1.4;  // tiles that no architecture offers
   if (spec.column_tile == 256 && spec.row_tile == 128)
     share = spec.in_channels * storage_bytes(spec.compute) < 512 ? 0.9 : 0.82;
-  if (spec.column_tile == 128 && spec.row_tile == 192) share = 0.97;
+  if (spec.column_tile == 128 && spec.row_tile == 192) share = 1.02;
   if (spec.column_tile == 64) share = 0.85;
   constexpr double mn_major_products = 1.06;
   if (spec.weight_major == WeightMajor::mn) share *= mn_major_products;
