@@ -155,6 +155,12 @@ Reason check_persistent(const KernelSpec& spec) {
     return sentence("persistent_gemm stores 8 channels a lane and 32 a row of lanes: a warpgroup has ",
                     columns, " columns and there are ", spec.out_channels, " output channels.");
   }
+  const bool halves = spec.output != OutputType::partial && storage_bytes(spec.compute) == 2;
+  const int stored = halves ? 16 : 8;  // templates/epilogue/store_fragments.cuh
+  if (spec.output_vector_bytes < stored) {
+    return sentence("persistent_gemm stores ", stored, " bytes at a time: vectors of the output have ",
+                    spec.output_vector_bytes, ".");
+  }
   constexpr int most_consumers = 3;  // warpgroups that share the registers with the producer
   if (spec.warps_m * spec.warps_n / 4 > most_consumers) {
     return sentence("persistent_gemm has at most ", most_consumers, " consumer warpgroups: there are ",

@@ -143,6 +143,14 @@ TEST_CASE("persistent_gemm takes wide wgmma tiles with whole vectors, and alone 
   changed.kind = KernelKind::implicit_gemm;
   refused(changed, "only persistent_gemm chains");
   changed = spec;
+  changed.output_vector_bytes = 8;  // the output's address allows no more
+  refused(changed, "stores 16 bytes at a time");
+  changed.compute = ElementType::tf32;
+  changed.k_tile = 32;
+  CHECK_FALSE(rejection(changed));
+  changed.output_vector_bytes = 4;
+  refused(changed, "stores 8 bytes at a time");
+  changed = spec;
   changed.in_channels = 252;
   changed.feats_vector_bytes = changed.weight_vector_bytes = 8;
   refused(changed, "16 bytes at a time");
