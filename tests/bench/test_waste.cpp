@@ -35,7 +35,7 @@ TEST_CASE("the row tile is read from a kernel's name") {
   CHECK(row_tile_of("implicit_gemm.f16.wgmma.ci64.co64.v27.t128x64x32.s4.w4x2.b2") == 128);
   CHECK_FALSE(row_tile_of("gather_gemm avx2").has_value());
   const std::string persistent = "persistent_gemm.f16.wgmma.ci256.co256.v27.t128x256x64.s4.w8x1.b1";
-  CHECK(row_tile_of(persistent + ".vec16.16.16.bias0.storage.sm_90a") == 64);
+  CHECK(row_tile_of(persistent + ".vec16.16.16.bias0.storage.sm_90a") == 128);
   CHECK_FALSE(row_tile_of(persistent + ".vec16.16.16.bias0.chained.sm_90a").has_value());
   CHECK_FALSE(row_tile_of("implicit_gemm.tf32.ffma").has_value());
 }
