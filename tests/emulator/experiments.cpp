@@ -29,12 +29,14 @@ Verdict examine_implicit_gemm(const KernelSpec& spec, const Workshop& workshop, 
   const Map map = make_map(rows, spec.volume, seed);
   const TileLayout layout = tile_layout(map, spec.row_tile, seed);
   const std::int64_t k = std::int64_t{spec.volume} * spec.in_channels;
-  const Tensor feats = Tensor::random(spec.compute, rows * spec.in_channels, 1.0, seed + 10);
+  const Tensor feats =
+      Tensor::random(spec.compute, rows * spec.in_channels, 1.0, seed + 10, spec.feats_vector_bytes);
   const Tensor weight =
-      Tensor::random(spec.compute, k * spec.out_channels, 1.0 / std::sqrt(static_cast<double>(k)), seed + 11);
+      Tensor::random(spec.compute, k * spec.out_channels, 1.0 / std::sqrt(static_cast<double>(k)), seed + 11,
+                     spec.weight_vector_bytes);
   const Finish finish(spec, rows, seed + 12);
   const int splits = spec.output == OutputType::partial ? 3 : 1;
-  Tensor output(output_type(spec), rows * spec.out_channels * splits);
+  Tensor output(output_type(spec), rows * spec.out_channels * splits, spec.output_vector_bytes);
   const Buffer order(layout.order), tile_begin(layout.tile_begin), step_offset(layout.step_offset),
       step_rows(layout.step_rows), tile_order(layout.tile_order);
   detail::ImplicitGemmParameters parameters{
@@ -115,12 +117,15 @@ Verdict examine_persistent_gemm(const KernelSpec& spec, const Workshop& workshop
   const Map map = make_map(rows, spec.volume, seed);
   const TileLayout layout = grouped_layout(map, spec.row_tile, groups, seed);
   const std::int64_t k = std::int64_t{spec.volume} * spec.in_channels;
-  const Tensor feats = Tensor::random(spec.compute, rows * spec.in_channels, 1.0, seed + 10);
+  const Tensor feats =
+      Tensor::random(spec.compute, rows * spec.in_channels, 1.0, seed + 10, spec.feats_vector_bytes);
   const Tensor weight =
-      Tensor::random(spec.compute, k * spec.out_channels, 1.0 / std::sqrt(static_cast<double>(k)), seed + 11);
+      Tensor::random(spec.compute, k * spec.out_channels, 1.0 / std::sqrt(static_cast<double>(k)), seed + 11,
+                     spec.weight_vector_bytes);
   const Finish finish(spec, rows, seed + 12);
   const bool partial = spec.output == OutputType::partial;
-  Tensor output(output_type(spec), rows * spec.out_channels * (partial ? groups : 1));
+  Tensor output(output_type(spec), rows * spec.out_channels * (partial ? groups : 1),
+                spec.output_vector_bytes);
   const codegen::LaunchShape shape = launch_shape(spec);
   const Buffer order(layout.order), tile_begin(layout.tile_begin), step_offset(layout.step_offset),
       step_rows(layout.step_rows), tile_order(layout.tile_order),
@@ -187,14 +192,17 @@ Verdict examine_grad_weight(const KernelSpec& spec, const Workshop& workshop, in
   constexpr std::int64_t rows = 400;
   const Map map = make_map(rows, spec.volume, seed);
   const PairLayout layout = pair_layout(map, spec.offsets);
-  const Tensor feats = Tensor::random(spec.compute, rows * spec.in_channels, 1.0, seed + 10);
-  const Tensor grad_out = Tensor::random(spec.compute, rows * spec.out_channels, 1.0, seed + 11);
+  const Tensor feats =
+      Tensor::random(spec.compute, rows * spec.in_channels, 1.0, seed + 10, spec.feats_vector_bytes);
+  const Tensor grad_out =
+      Tensor::random(spec.compute, rows * spec.out_channels, 1.0, seed + 11, spec.weight_vector_bytes);
   const bool split = spec.output == OutputType::partial;
   const bool accumulate = !split && seed % 2 == 1;
   const std::int64_t count = std::int64_t{spec.out_channels} * spec.volume * spec.in_channels;
   const std::int64_t part = std::int64_t{spec.out_channels} * spec.offsets * spec.in_channels;
-  Tensor output = accumulate ? Tensor::random(output_type(spec), count, 1.0, seed + 12)
-                             : Tensor(output_type(spec), split ? part * layout.parts : count);
+  Tensor output =
+      accumulate ? Tensor::random(output_type(spec), count, 1.0, seed + 12, spec.output_vector_bytes)
+                 : Tensor(output_type(spec), split ? part * layout.parts : count, spec.output_vector_bytes);
   const Buffer group_begin(layout.group_begin), pairs(layout.pairs), part_group(layout.part_group),
       part_begin(layout.part_begin);
   const detail::GradWeightParameters parameters{
@@ -257,8 +265,9 @@ Verdict examine_gather_rows(const KernelSpec& spec, const Workshop& workshop, in
   const Map map = make_map(100, spec.volume, seed);
   constexpr std::int64_t first_row = 13;
   const std::int64_t rows = map.rows - first_row;
-  const Tensor feats = Tensor::random(spec.compute, map.rows * spec.in_channels, 1.0, seed + 10);
-  Tensor output(spec.compute, rows * spec.volume * spec.in_channels);
+  const Tensor feats =
+      Tensor::random(spec.compute, map.rows * spec.in_channels, 1.0, seed + 10, spec.feats_vector_bytes);
+  Tensor output(spec.compute, rows * spec.volume * spec.in_channels, spec.output_vector_bytes);
   const Buffer indices(map.indices);
   const detail::GatherRowsParameters parameters{
       .feats = feats.data(),
@@ -282,7 +291,7 @@ Verdict examine_reduce_partials(const KernelSpec& spec, const Workshop& workshop
   const std::int64_t count = rows * spec.out_channels;
   const Tensor partials = Tensor::random(ElementType::f32, splits * count, 1.0, seed + 10);
   const Finish finish(spec, rows, seed + 12);
-  Tensor output(output_type(spec), count);
+  Tensor output(output_type(spec), count, spec.output_vector_bytes);
   detail::ReducePartialsParameters parameters{.partials = static_cast<const float*>(partials.data()),
                                               .bias = nullptr,
                                               .output = output.data(),
@@ -311,8 +320,9 @@ Verdict examine_reduce_gradient(const KernelSpec& spec, const Workshop& workshop
   const std::int64_t count = std::int64_t{spec.out_channels} * spec.volume * spec.in_channels;
   const Tensor partials = Tensor::random(ElementType::f32, part * begin_of.back(), 1.0, seed + 10);
   const bool accumulate = seed % 2 == 1;
-  Tensor output = accumulate ? Tensor::random(output_type(spec), count, 1.0, seed + 12)
-                             : Tensor(output_type(spec), count);
+  Tensor output = accumulate
+                      ? Tensor::random(output_type(spec), count, 1.0, seed + 12, spec.output_vector_bytes)
+                      : Tensor(output_type(spec), count, spec.output_vector_bytes);
   const Buffer part_begin(begin_of);
   const detail::ReduceGradientParameters parameters{
       .partials = static_cast<const float*>(partials.data()),
@@ -339,8 +349,9 @@ Verdict examine_transpose_weights(const KernelSpec& spec, const Workshop& worksh
   const std::int64_t ci = spec.in_channels;
   const std::int64_t co = spec.out_channels;
   const bool mirrored = seed % 2 == 1;
-  const Tensor weight = Tensor::random(spec.compute, co * spec.volume * ci, 1.0, seed + 10);
-  Tensor output(spec.compute, weight.count());
+  const Tensor weight =
+      Tensor::random(spec.compute, co * spec.volume * ci, 1.0, seed + 10, spec.feats_vector_bytes);
+  Tensor output(spec.compute, weight.count(), spec.output_vector_bytes);
   const detail::TransposeWeightsParameters parameters{
       .weight = weight.data(), .transposed = output.data(), .mirrored = mirrored, .unused = 0};
   std::vector<double> expected;

@@ -20,9 +20,10 @@ std::vector<Range> ranges;
 
 }  // namespace
 
-Buffer::Buffer(std::size_t bytes) : bytes_(bytes) {
+Buffer::Buffer(std::size_t bytes, std::size_t alignment) : bytes_(bytes) {
   const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
-  const std::size_t used = (bytes + 15) / 16 * 16;
+  std::size_t used = (bytes + alignment - 1) / alignment * alignment;
+  if (alignment < 16 && used / alignment % 2 == 0) used += alignment;
   const std::size_t whole = (used + page - 1) / page * page;
   mapped_ = whole + page;
   void* mapping = mmap(nullptr, mapped_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

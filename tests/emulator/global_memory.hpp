@@ -10,7 +10,8 @@ namespace flexgemm::emulator {
 /// read nor written, and the emulated loads refuse what lies in no buffer. Not thread-safe.
 class Buffer {
  public:
-  explicit Buffer(std::size_t bytes);
+  /// Its address is a multiple of `alignment` and, below 16, of no more, so that what presumes more is found.
+  explicit Buffer(std::size_t bytes, std::size_t alignment = 16);
   ~Buffer();
   Buffer(Buffer&& other) noexcept;
   Buffer& operator=(Buffer&&) = delete;

@@ -6,6 +6,8 @@ namespace {
 
 constexpr const char* mma_sync_spec =
     "implicit_gemm.f16.mma_sync.ci64.co40.v27.t64x64x32.s4.w2x2.b2.vec16.16.16.bias0.storage.sm_80";
+constexpr const char* unaligned_spec =
+    "implicit_gemm.f16.mma_sync.ci64.co40.v27.t64x64x32.s4.w2x2.b2.vec16.16.4.bias0.storage.sm_80";
 constexpr const char* wgmma_spec =
     "implicit_gemm.f16.wgmma.ci64.co64.v27.t128x64x64.s4.w8x1.b1.vec16.16.16.bias0.storage.sm_90a";
 constexpr const char* gradient_spec =
@@ -54,6 +56,10 @@ const std::vector<Mistake>& planted_mistakes() {
        "valid = valid && (Config::kOutChannels % Config::kColumnTile == 0 || channel < "
        "Config::kOutChannels);",
        "", "outside every buffer"},
+      {"results are stored in wider vectors than the output's address allows", unaligned_spec,
+       "epilogue/store_rows.cuh",
+       "static constexpr int kElements = Config::kOutputVectorBytes / static_cast<int>(sizeof(Output));",
+       "static constexpr int kElements = 16 / static_cast<int>(sizeof(Output));", "aligned bytes"},
       {"pairs overwrite those that are still read", gradient_spec, "load/pair_ring.cuh",
        "int* to = slots + tile % kSlots * kTileInts;", "int* to = slots + tile % (kSlots / 2) * kTileInts;",
        ""},

@@ -66,8 +66,8 @@ Program::Program(const codegen::KernelSpec& spec, const Workshop& workshop, int 
   std::ofstream(source) << host_source(spec);
   const std::string command =
       std::string("'") + FLEXGEMM_EMULATOR_COMPILER +
-      "' -std=c++20 -O1 -fno-strict-aliasing -ffp-contract=off -fPIC -shared -w " FLEXGEMM_EMULATOR_FLAGS
-      " -I '" +
+      "' -std=c++20 -O1 -fno-strict-aliasing -ffp-contract=off -fPIC -shared -w -fsanitize=alignment "
+      "-fno-sanitize-recover=alignment " FLEXGEMM_EMULATOR_FLAGS " -I '" +
       FLEXGEMM_EMULATOR_DEVICE + "' -I '" + workshop.templates.string() + "' -o '" + library.string() +
       "' '" + source.string() + "' > '" + log.string() + "' 2>&1";
   if (std::system(command.c_str()) != 0)

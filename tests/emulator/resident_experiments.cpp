@@ -71,7 +71,7 @@ Verdict examine_resident_gemm(const KernelSpec& spec, const Workshop& workshop, 
   const Tensor weight =
       Tensor::random(spec.compute, k * spec.out_channels, 1.0 / std::sqrt(static_cast<double>(k)), seed + 11);
   const Finish finish(spec, rows, seed + 12);
-  Tensor output(output_type(spec), rows * spec.out_channels);
+  Tensor output(output_type(spec), rows * spec.out_channels, spec.output_vector_bytes);
   detail::ResidentGemmParameters parameters{
       .feats = feats.data(),
       .weight = weight.data(),
@@ -110,7 +110,7 @@ Verdict examine_resident_grad_weight(const KernelSpec& spec, const Workshop& wor
   const Tensor feats = Tensor::random(spec.compute, rows * spec.in_channels, 1.0, seed + 10);
   const Tensor grad_out = Tensor::random(spec.compute, rows * spec.out_channels, 1.0, seed + 11);
   const std::int64_t part = std::int64_t{spec.out_channels} * spec.offsets * spec.in_channels;
-  Tensor output(output_type(spec), part * parts * groups);
+  Tensor output(output_type(spec), part * parts * groups, spec.output_vector_bytes);
   const detail::ResidentGradWeightParameters parameters{
       .feats = feats.data(),
       .grad_out = grad_out.data(),

@@ -107,7 +107,15 @@ std::vector<KernelSpec> emulated_specs() {
         add_candidates(collection, problem, OutputType::storage);
         add_candidates(collection, problem, OutputType::partial);
         problem.given_weight_alignment = 0;
+        GemmProblem unaligned = problem;  // addresses that fewer bytes divide, for loads and for stores
+        unaligned.output_alignment = 4;
+        add_candidates(collection, unaligned, OutputType::storage);
+        unaligned.feats_alignment = 8;
+        unaligned.weight_alignment = 4;
+        add_candidates(collection, unaligned, OutputType::storage);
         problem.kind = KernelKind::grad_weight;
+        unaligned.kind = KernelKind::grad_weight;
+        add_candidates(collection, unaligned, OutputType::storage);
         add_problem(collection, problem, OutputType::storage);
         add_problem(collection, problem, OutputType::partial);
         ++index;

@@ -17,11 +17,15 @@ namespace flexgemm::emulator {
 class Tensor {
  public:
   /// What a kernel is to write: NaN until it does.
-  Tensor(codegen::ElementType type, std::int64_t count)
-      : type_(type), count_(count), buffer_(static_cast<std::size_t>(count * codegen::storage_bytes(type))) {}
+  Tensor(codegen::ElementType type, std::int64_t count, int alignment = 16)
+      : type_(type),
+        count_(count),
+        buffer_(static_cast<std::size_t>(count * codegen::storage_bytes(type)),
+                static_cast<std::size_t>(alignment)) {}
 
-  static Tensor random(codegen::ElementType type, std::int64_t count, double deviation, std::uint64_t seed) {
-    Tensor tensor(type, count);
+  static Tensor random(codegen::ElementType type, std::int64_t count, double deviation, std::uint64_t seed,
+                       int alignment = 16) {
+    Tensor tensor(type, count, alignment);
     for (std::int64_t i = 0; i < count; ++i)
       tensor.set(i,
                  static_cast<float>(deviation * op_test::random_normal(seed, static_cast<std::uint64_t>(i))));
