@@ -80,18 +80,6 @@ std::string short_words(const std::string& text) {
          text.substr(mma, text.find('.', mma) - mma) + text.substr(tile, vectors - tile);
 }
 
-/// Whether a given choice is meant for a row: by the words of its kernel's text.
-bool is_for(const KernelChoice& choice, const Json& row, Op op) {
-  const auto channels = row["channels"].get<std::int64_t>();
-  const std::string& kernel = choice.kernel;
-  const bool gradient = kernel.find("grad_weight.") != std::string::npos;
-  const bool partial = kernel.find(".partial.") != std::string::npos;  // adds no bias in any pass
-  return kernel.find(fmt::format(".{}.", row["dtype"].get<std::string>())) != std::string::npos &&
-         kernel.find(fmt::format(".ci{0}.co{0}.", channels)) != std::string::npos &&
-         gradient == (op == Op::grad_weight) &&
-         (gradient || partial || (op == Op::forward) == (kernel.find(".bias0.") == std::string::npos));
-}
-
 /// Tunes one pass, and tries all candidates for it if it is among those asked for.
 void tune_row(const TuningBenchOptions& options, const Conv3d& conv, const NeighborMap& map, Op op,
               Json& row) {
@@ -103,7 +91,7 @@ void tune_row(const TuningBenchOptions& options, const Conv3d& conv, const Neigh
   tune.most_candidates = options.most_candidates;
   tune.store = false;
   for (const KernelChoice& choice : options.choices) {
-    if (is_for(choice, row, op)) tune.choices.push_back(choice);
+    if (is_for(choice, conv.options().in_channels, conv.options().dtype, op)) tune.choices.push_back(choice);
   }
   row.update(row_of(conv.tune(map, tune)));
   if (row.contains("winner_ms") && row["model_ms"].get<double>() > 0) {
@@ -120,6 +108,15 @@ void tune_row(const TuningBenchOptions& options, const Conv3d& conv, const Neigh
 }
 
 }  // namespace
+
+bool is_for(const KernelChoice& choice, std::int64_t channels, DType dtype, Op op) {
+  const std::string& kernel = choice.kernel;
+  const auto has = [&kernel](const std::string& words) { return kernel.find(words) != std::string::npos; };
+  const bool gradient = has("grad_weight.");
+  return has(fmt::format(".{}.", name(dtype))) && has(fmt::format(".ci{0}.co{0}.", channels)) &&
+         gradient == (op == Op::grad_weight) &&
+         (gradient || has(".partial.") || (op == Op::forward) == !has(".bias0."));
+}
 
 KernelChoice parse_choice(const std::string& words) {
   // A line of the log has its words before and behind.
@@ -174,7 +171,7 @@ Json measure_tuning(const TuningBenchOptions& options) {
           const bool wanted =
               options.choices.empty() ||
               std::any_of(options.choices.begin(), options.choices.end(),
-                          [&](const KernelChoice& choice) { return is_for(choice, row, op); });
+                          [&](const KernelChoice& choice) { return is_for(choice, channels, dtype, op); });
           if (!wanted) continue;
           tune_row(options, conv, map, op, row);
           results["rows"].push_back(std::move(row));

@@ -30,6 +30,10 @@ struct TuningBenchOptions {
 /// --splits N [--groups N] --spec KERNEL (...)". Throws Error{invalid_argument}.
 KernelChoice parse_choice(const std::string& words);
 
+/// Whether a choice's kernel is one for a pass of a layer of so many channels to as many: by the words of its
+/// text. Forward has a bias here, other passes have none; partial sums have none in any pass.
+bool is_for(const KernelChoice& choice, std::int64_t channels, DType dtype, Op op);
+
 /// Tunes the passes of every scene's layers, cold, and says how long it took, what won, and how far
 /// from it the cost model alone would have been. Returns {"device", "rows": [{"scene", "channels", "dtype",
 /// "pass", "seconds", "winner", "winner_ms", "model", "model_ms", "ratio", "candidates": [...]}],

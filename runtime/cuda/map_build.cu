@@ -73,7 +73,7 @@ __global__ void __launch_bounds__(threads_per_block) allocate_kernel(BlockTable 
   using Scan = cub::BlockScan<int, threads_per_block>;
   __shared__ typename Scan::TempStorage scan_storage;
   __shared__ std::uint32_t begin;
-  // There are at least 64 slots, so that a grid of whole blocks may reach beyond the last one.
+  // A table of fewer slots than a block has threads ends within one.
   const std::uint64_t slot = static_cast<std::uint64_t>(blockIdx.x) * threads_per_block + threadIdx.x;
   const bool used = slot <= table.slot_mask && table.slots[slot].block != BlockTable::empty;
   const int cells = used ? __popcll(~table.slots[slot].absent) : 0;

@@ -25,3 +25,26 @@ TEST_CASE("a choice reads in the words of tables and of the log") {
     CHECK_THROWS_AS(bench::parse_choice(words), Error);
   }
 }
+
+TEST_CASE("a choice is for the passes whose type, channels, gradient and bias its kernel has") {
+  const auto is_for = [](const char* kernel, Op op, std::int64_t channels = 64, DType dtype = DType::f16) {
+    return bench::is_for({.kernel = kernel}, channels, dtype, op);
+  };
+  const char* biased = "persistent_gemm.f16.wgmma.ci64.co64.v27.vec16.16.16.bias_storage.storage.sm_90a";
+  CHECK(is_for(biased, Op::forward));
+  CHECK_FALSE(is_for(biased, Op::grad_input));
+  CHECK_FALSE(is_for(biased, Op::forward, 32));
+  CHECK_FALSE(is_for(biased, Op::forward, 64, DType::bf16));
+  const char* plain = "persistent_gemm.f16.wgmma.ci64.co64.v27.vec16.16.16.bias0.storage.sm_90a";
+  CHECK_FALSE(is_for(plain, Op::forward));
+  CHECK(is_for(plain, Op::grad_input));
+  const char* partial = "persistent_gemm.f16.wgmma.ci64.co64.v27.vec16.16.16.bias0.partial.sm_90a";
+  CHECK(is_for(partial, Op::forward));
+  CHECK(is_for(partial, Op::grad_input));
+  CHECK_FALSE(is_for(partial, Op::grad_weight));
+  for (const char* gradient : {"grad_weight.f16.wgmma.ci64.co64.v27.g1.bias0.partial.sm_90a",
+                               "resident_grad_weight.f16.wgmma.ci64.co64.v27.g9.bias0.partial.sm_90a"}) {
+    CHECK(is_for(gradient, Op::grad_weight));
+    CHECK_FALSE(is_for(gradient, Op::forward));
+  }
+}

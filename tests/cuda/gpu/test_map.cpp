@@ -101,7 +101,7 @@ TEST_CASE("a map of many rows equals the reference's for every kernel and dilati
                           {.kernel = kernel, .dilation = dilation});
 }
 
-TEST_CASE("of many rows, too, checked mode names the lowest that repeats a coordinate or lies outside") {
+TEST_CASE("checked mode of a map of many rows names the lowest that repeats a coordinate or lies outside") {
   const auto backend = open_gpu();
   const Box box = GENERATE(from_range(boxes_of_blocks));
   std::vector<std::int32_t> coords = random_coords(box, 60'000, 5);
