@@ -40,6 +40,7 @@ struct Nvrtc {
 #undef FLEXGEMM_NVRTC_MEMBER
   std::vector<int> architectures;  // such as 90, ascending
   std::string version;
+  int number = 0;  ///< 1,000 * major + 10 * minor
   std::string problem;
 };
 
@@ -100,6 +101,7 @@ std::string load_nvrtc(Nvrtc& table) {
   int minor = 0;
   table.nvrtcVersion(&major, &minor);
   table.version = fmt::format("{}.{}", major, minor);
+  table.number = major * 1000 + minor * 10;
   if (major < 12) {
     return fmt::format(
         "the CUDA kernel compiler NVRTC {}.{} is too old; install that of a CUDA toolkit 12 or newer", major,
@@ -155,6 +157,8 @@ std::vector<std::string> options_for(const Nvrtc& api, const codegen::Architectu
     options.push_back("--gpu-architecture=" + codegen::to_string(architecture));
     options.emplace_back("--ptxas-options=-v");
   }
+  // What NVRTC takes from the driver's cache comes without ptxas' report; kernels have a cache of their own.
+  if (api.number >= 12090) options.emplace_back("--no-cache");
   return options;
 }
 
