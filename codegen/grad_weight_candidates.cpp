@@ -51,8 +51,9 @@ constexpr GradientTile wgmma_tiles[] = {
 
 constexpr GradientTile wgmma_tf32_tiles[] = {
     {128, 256, 8, 1, 1, MmaPath::wgmma, 3, 32}, {128, 128, 8, 1, 1, MmaPath::wgmma, 3, 32},
-    {64, 256, 4, 2, 1, MmaPath::wgmma, 3, 32},  {64, 128, 4, 1, 2, MmaPath::wgmma, 3, 32},
-    {64, 64, 4, 1, 4, MmaPath::wgmma, 3, 32},
+    {256, 128, 8, 1, 1, MmaPath::wgmma, 3, 32}, {192, 128, 12, 1, 1, MmaPath::wgmma, 3, 32},
+    {128, 192, 8, 1, 1, MmaPath::wgmma, 3, 32}, {64, 256, 4, 2, 1, MmaPath::wgmma, 3, 32},
+    {64, 128, 4, 1, 2, MmaPath::wgmma, 3, 32},  {64, 64, 4, 1, 4, MmaPath::wgmma, 3, 32},
 };
 
 /// The tile's columns as channels of offsets: all channels of as many offsets as fit, or a part of one.
@@ -107,7 +108,7 @@ double multiply_adds(const KernelSpec& spec) {
     case MmaPath::mma_sync:
       return 175e3 * slower;
     case MmaPath::wgmma:
-      return spec.compute == ElementType::tf32 ? 80e3 : 300e3;
+      return spec.compute == ElementType::tf32 ? 130e3 : 300e3;
   }
   return 1;
 }
