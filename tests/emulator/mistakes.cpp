@@ -28,6 +28,9 @@ constexpr const char* resident_gradient_spec =
     "resident_grad_weight.f16.wgmma.ci32.co40.v27.g9.t128x64x16.s2.w8x1.b1.vec16.16.16.bias0.partial.sm_"
     "90a";
 
+constexpr const char* tf32_gradient_spec =
+    "grad_weight.tf32.wgmma.ci64.co64.v8.g1.t64x64x32.s3.w4x1.b4.vec16.16.16.bias0.partial.sm_90a";
+
 }  // namespace
 
 const std::vector<Mistake>& planted_mistakes() {
@@ -114,6 +117,8 @@ const std::vector<Mistake>& planted_mistakes() {
        "wgmma_wait<1>();\n#pragma unroll", "registers"},
       {"places of another phase's inputs are taken for this one's", resident_gradient_spec,
        "kernels/resident_grad_weight.cuh", "(offsets >> block.offset() & 1) != 0", "true", ""},
+      {"a NaN is rounded as if it were finite", tf32_gradient_spec, "load/transposed_pairs.cuh",
+       "      sum.w += values[pass].w;\n", "", "relative error"},
       {"lists of rows overwrite those that are still read", resident_gradient_spec, "load/resident_items.cuh",
        "lists_ + number % 2 * (kListBytes / 2)", "lists_", ""},
   };

@@ -42,6 +42,8 @@ class Tensor {
     for (std::int64_t i = 0; i < count_; ++i) all[static_cast<std::size_t>(i)] = at(i);
     return all;
   }
+  /// Puts a NaN, as computations on a GPU give it, in the place of an element of four bytes.
+  void spoil(std::int64_t index) { set_word(index, 0x7fffffffu); }
   void* data() const { return buffer_.data(); }
   std::vector<std::byte> bits() const { return {buffer_.data(), buffer_.data() + buffer_.bytes()}; }
   std::int64_t count() const { return count_; }
@@ -55,16 +57,17 @@ class Tensor {
     return value;
   }
   void set(std::int64_t index, float value) {
-    const auto write = [&](auto word) {
-      std::memcpy(buffer_.data() + index * static_cast<std::int64_t>(sizeof(word)), &word, sizeof(word));
-    };
     if (codegen::storage_bytes(type_) == 4) {
-      write(value);
+      set_word(index, value);
     } else if (type_ == codegen::ElementType::f16) {
-      write(to_f16(value).bits);
+      set_word(index, to_f16(value).bits);
     } else {
-      write(to_bf16(value).bits);
+      set_word(index, to_bf16(value).bits);
     }
+  }
+  template <class Word>
+  void set_word(std::int64_t index, Word word) {
+    std::memcpy(buffer_.data() + index * static_cast<std::int64_t>(sizeof(word)), &word, sizeof(word));
   }
 
   codegen::ElementType type_;
