@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <random>
 #include <set>
@@ -12,14 +13,21 @@
 
 #include "cuda/cuda_backend.hpp"
 #include "cuda/driver.hpp"
+#include "scene/temporary_folder.hpp"
 
 namespace flexgemm::cuda_test {
+
+/// Where the backends of this process's tests keep their kernels: the sections of a test run the same ones.
+inline const std::filesystem::path& kernel_folder() {
+  static const TemporaryFolder folder;
+  return folder.path();
+}
 
 /// Opens the first GPU, or skips the test where there is none.
 inline std::shared_ptr<detail::CudaBackend> open_gpu(Allocator* allocator = nullptr) {
   if (cuda_device_count() == 0) SKIP("no GPU: " << detail::driver_problem());
   return std::dynamic_pointer_cast<detail::CudaBackend>(
-      detail::open_cuda_backend(0, {.allocator = allocator, .cache = {.enabled = false}}));
+      detail::open_cuda_backend(0, {.allocator = allocator, .cache = {.folder = kernel_folder()}}));
 }
 
 /// Host values in device memory.

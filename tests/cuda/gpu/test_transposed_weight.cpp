@@ -76,7 +76,7 @@ struct GradInput {
   Conv3dOptions conv_options;
   std::int64_t volume;
   std::shared_ptr<detail::CudaBackend> backend = open_gpu();
-  Context context = Context::open(Device::cuda(0), {.cache = {.enabled = false, .folder = {}}});
+  Context context = Context::open(Device::cuda(0), {.cache = {.folder = kernel_folder()}});
   OnDevice<std::int32_t> coords;
   OnDevice<std::uint8_t> weight, other, grad_out, grad_input, transposed;
   NeighborMap map;
