@@ -139,8 +139,7 @@ struct GradWeight {
     int first_channel;
   };
 
-  __device__ __forceinline__ static void copy(unsigned stage, const Operands& operands, int tile) {
-    const int* pairs = operands.ring.pairs(tile);
+  __device__ __forceinline__ static void copy(unsigned stage, const Operands& operands, const int* pairs) {
     GradOutTile::copy(stage, operands.grad_out, pairs, operands.first_row);
     FeatsTile::copy(stage + kGradOutBytes, operands.feats, pairs, operands.first_channel);
   }
@@ -157,23 +156,29 @@ struct GradWeight {
     copy_wait<0>();
     __syncthreads();
     for (int ahead = 0; ahead < kAhead; ++ahead) {
-      if (begin + ahead < end) copy(base + ahead * kStageBytes, operands, begin + ahead);
+      if (begin + ahead < end) copy(base + ahead * kStageBytes, operands, operands.ring.pairs(begin + ahead));
       if (begin + ahead + kAhead < end) operands.ring.fetch(begin + ahead + kAhead);
       copy_commit();
     }
     int stage = 0;
     int next_stage = kAhead;
+    int next_slot = (begin + kAhead) % Ring::kSlots;  // of the tile to be copied
+    int fetch_slot = (begin + 2 * kAhead) % Ring::kSlots;
     for (int tile = begin; tile < end; ++tile) {
       copy_wait<kAhead - 1>();
       Accumulator::publish_copies();
       __syncthreads();
-      if (tile + kAhead < end) copy(base + next_stage * kStageBytes, operands, tile + kAhead);
-      if (tile + 2 * kAhead < end) operands.ring.fetch(tile + 2 * kAhead);
+      if (tile + kAhead < end) {
+        copy(base + next_stage * kStageBytes, operands, operands.ring.pairs_in(next_slot));
+      }
+      if (tile + 2 * kAhead < end) operands.ring.fetch(tile + 2 * kAhead, fetch_slot);
       copy_commit();
       const unsigned char* tiles = shared + stage * kStageBytes;
       accumulator.multiply(tiles, tiles + kGradOutBytes, warp_row, warp_column);
       stage = stage + 1 == Config::kStages ? 0 : stage + 1;
       next_stage = next_stage + 1 == Config::kStages ? 0 : next_stage + 1;
+      next_slot = Ring::slot_after(next_slot);
+      fetch_slot = Ring::slot_after(fetch_slot);
     }
     accumulator.finish();
     copy_wait<0>();

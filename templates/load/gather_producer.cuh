@@ -103,14 +103,13 @@ struct GatherProducer {
     const int column = thread_ % 8;
     const int channel = first_channel + column * kVectorElements;
     const bool exists = Config::kInChannels % Config::kKTile == 0 || channel < Config::kInChannels;
-    const Storage* feats = static_cast<const Storage*>(parameters_.feats) + channel;
-    const unsigned target = base_ + stage_ * Shared::kFeatsBytes;
+    const void* feats = whole_address(static_cast<const Storage*>(parameters_.feats) + channel);
+    constexpr long long kPitchBytes = static_cast<long long>(Config::kInChannels) * sizeof(Storage);
+    const unsigned target = base_ + stage_ * Shared::kFeatsBytes + swizzled<128>(thread_ / 8, column * 16);
 #pragma unroll
     for (int pass = 0; pass < kPasses; ++pass) {
-      const bool valid = exists && step.rows[pass] >= 0;
-      const Storage* source = valid ? feats + static_cast<long long>(step.rows[pass]) * Config::kInChannels
-                                    : static_cast<const Storage*>(parameters_.feats);
-      copy_async<16>(target + swizzled<128>(thread_ / 8 + pass * 16, column * 16), source, valid);
+      const int row = exists ? step.rows[pass] : -1;
+      copy_async_row<16>(target + pass * (16 * 128), row_address<kPitchBytes>(feats, row), row);
     }
   }
 

@@ -37,12 +37,19 @@ struct PairRing {
     return own * kRun - (has_last ? runs * kRun - tiles : 0);
   }
 
-  /// Starts the copy of the pairs of this part's tile number `tile`. The caller commits and synchronizes.
-  __device__ __forceinline__ void fetch(int tile) const {
+  /// Starts the copy of the pairs of this part's tile number `tile` to a slot. The caller commits and
+  /// synchronizes.
+  __device__ __forceinline__ void fetch(int tile, int slot) const {
+    constexpr int kVectors = kTileInts / 4;
+    const int thread = threadIdx.x;
+    if (kVectors < Config::kThreads && thread >= kVectors) return;
     const long long in_group = (static_cast<long long>(tile / kRun) * parts + part) * kRun + tile % kRun;
     const int* from = source + in_group * kTileInts;
-    int* to = slots + tile % kSlots * kTileInts;
-    for (int i = threadIdx.x; i < kTileInts / 4; i += Config::kThreads) {
+    int* to = slots + slot * kTileInts;
+#pragma unroll
+    for (int pass = 0; pass < ceil_divide(kVectors, Config::kThreads); ++pass) {
+      const int i = thread + pass * Config::kThreads;
+      if (i >= kVectors) continue;
       if constexpr (Config::kAsyncCopy) {
         copy_async<16>(shared_address(to + i * 4), from + i * 4, true);
       } else {
@@ -50,12 +57,20 @@ struct PairRing {
       }
     }
   }
+  __device__ __forceinline__ void fetch(int tile) const { fetch(tile, tile % kSlots); }
+  __device__ __forceinline__ static int slot_after(int slot) { return slot + 1 == kSlots ? 0 : slot + 1; }
 
   /// Pairs of a tile that was fetched: element [operand][pair] is at row(pairs, operand, pair), where operand
   /// 0 is grad_out and 1 + j is feats at offset j of the group.
-  __device__ __forceinline__ const int* pairs(int tile) const { return slots + tile % kSlots * kTileInts; }
+  __device__ __forceinline__ const int* pairs(int tile) const { return pairs_in(tile % kSlots); }
+  __device__ __forceinline__ const int* pairs_in(int slot) const { return slots + slot * kTileInts; }
   __device__ __forceinline__ static int row(const int* pairs, int operand, int pair) {
     return pairs[(pair / kBlockPairs * kRows + operand) * kBlockPairs + pair % kBlockPairs];
+  }
+  /// Integers from a pair's rows to those `pairs` pairs on, if that many are whole blocks or the pair is
+  /// followed by so many in its block.
+  __device__ __forceinline__ static constexpr int steps(int pairs) {
+    return pairs / kBlockPairs * kRows * kBlockPairs + pairs % kBlockPairs;
   }
 };
 

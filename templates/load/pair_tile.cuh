@@ -49,6 +49,12 @@ struct PairTile {
   static constexpr bool kWholePasses = kPasses * Config::kThreads == kCount;
   /// Every thread keeps one vector column and walks the pairs, if the threads cover whole lines.
   static constexpr bool kOwnColumn = Config::kThreads % kVectors == 0;
+  static constexpr int kPairStep = kOwnColumn ? Config::kThreads / kVectors : 0;
+  /// Then a thread's places differ by constants, if the swizzle repeats and blocks of pairs are whole.
+  static constexpr bool kConstantSteps =
+      kOwnColumn && kPairStep % 8 == 0 &&
+      (kPairStep % Ring::kBlockPairs == 0 || Ring::kBlockPairs % kPairStep == 0);
+  static constexpr int kTargetStep = kPairStep * (Layout::kSwizzled ? 128 : Layout::kPitch);
   /// Passes in flight: more of them, each with its address, cost more registers than they hide latency.
   static constexpr int kUnrolled = minimum(kPasses, kOwnColumn ? 8 : 4);
   static_assert(kSegmentColumns % kElements == 0, "a vector must not cross two segments");
@@ -79,24 +85,39 @@ struct PairTile {
   __device__ __forceinline__ static int target(const Place& at) {
     return Layout::at(at.pair, (at.segment * kSegmentColumns + at.column * kElements) * kElementBytes);
   }
-  __device__ __forceinline__ static const void* source(const Storage* rows, const int* pairs, const Place& at,
-                                                       int first_channel, bool& valid) {
-    const int row = Ring::row(pairs, kFirstOperand + at.segment, at.pair);
-    const int channel = first_channel + at.column * kElements;
-    valid = row >= 0 && (kRowChannels % kSegmentColumns == 0 || channel < kRowChannels);
-    return valid ? rows + static_cast<long long>(row) * kRowChannels + channel : rows;
+  /// The row to copy from at a pass, -1: none.
+  __device__ __forceinline__ static int row(const int* pairs, int pass, int first_channel) {
+    if (!covered(pass)) return -1;
+    const Place at = place(kConstantSteps ? 0 : pass);
+    if (kRowChannels % kSegmentColumns != 0 && first_channel + at.column * kElements >= kRowChannels)
+      return -1;
+    if constexpr (!kConstantSteps) return Ring::row(pairs, kFirstOperand + at.segment, at.pair);
+    return Ring::row(pairs + Ring::steps(pass * kPairStep), kFirstOperand + at.segment, at.pair);
   }
 
-  /// Starts asynchronous copies of the whole tile.
+  /// Starts asynchronous copies of the whole tile. A batch's rows are read before its first copy, which no
+  /// read may pass.
   __device__ __forceinline__ static void copy(unsigned tile, const Storage* rows, const int* pairs,
                                               int first_channel) {
-#pragma unroll kUnrolled
-    for (int pass = 0; pass < kPasses; ++pass) {
-      if (!covered(pass)) continue;
-      const Place at = place(pass);
-      bool valid;
-      const void* from = source(rows, pairs, at, first_channel, valid);
-      copy_async<kVectorBytes>(tile + target(at), from, valid);
+    const Place first = place(0);
+    const void* columns = whole_address(rows + first_channel + first.column * kElements);
+#pragma unroll 1
+    for (int batch = 0; batch < kPasses; batch += kUnrolled) {
+      int batch_rows[kUnrolled];
+#pragma unroll
+      for (int i = 0; i < kUnrolled; ++i) {
+        batch_rows[i] = batch + i < kPasses ? row(pairs, batch + i, first_channel) : -1;
+      }
+#pragma unroll
+      for (int i = 0; i < kUnrolled; ++i) {
+        const int pass = batch + i;
+        if (pass >= kPasses || !covered(pass)) continue;
+        const Place at = place(pass);
+        const void* from = kOwnColumn ? columns : rows + first_channel + at.column * kElements;
+        const int to = kConstantSteps ? target(first) + pass * kTargetStep : target(at);
+        copy_async_row<kVectorBytes>(
+            tile + to, row_address<kRowChannels * kElementBytes>(from, batch_rows[i]), batch_rows[i]);
+      }
     }
   }
 
@@ -107,9 +128,11 @@ struct PairTile {
     for (int pass = 0; pass < kPasses; ++pass) {
       if (!covered(pass)) continue;
       const Place at = place(pass);
-      bool valid;
-      const void* from = source(rows, pairs, at, first_channel, valid);
-      *reinterpret_cast<Word*>(tile + target(at)) = valid ? __ldg(static_cast<const Word*>(from)) : Word{};
+      const int from_row = row(pairs, pass, first_channel);
+      const Storage* from =
+          rows + static_cast<long long>(from_row) * kRowChannels + first_channel + at.column * kElements;
+      *reinterpret_cast<Word*>(tile + target(at)) =
+          from_row >= 0 ? __ldg(reinterpret_cast<const Word*>(from)) : Word{};
     }
   }
 };

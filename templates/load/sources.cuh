@@ -1,6 +1,7 @@
 #pragma once
 
 #include "load/step_ring.cuh"
+#include "ptx/copy.cuh"
 
 namespace flexgemm {
 
@@ -13,17 +14,17 @@ struct GatheredRows {
 
   struct Line {
     const int* rows;  // input row of every slot at this step, in shared memory
-    const Storage* base;
+    const void* base;
   };
 
   __device__ __forceinline__ Line line(int step, int channel, bool valid) const {
-    return {ring.rows + (valid ? step % StepRing<Config>::kSlots : 0) * Config::kRowTile, feats + channel};
+    return {ring.rows + (valid ? step % StepRing<Config>::kSlots : 0) * Config::kRowTile,
+            whole_address(feats + channel)};
   }
 
-  __device__ __forceinline__ const void* address(const Line& line, int slot, bool& valid) const {
-    const int row = line.rows[slot];
-    valid = valid && row >= 0;
-    return valid ? line.base + static_cast<long long>(row) * Config::kInChannels : feats;
+  __device__ __forceinline__ static int row(const Line& line, int slot) { return line.rows[slot]; }
+  __device__ __forceinline__ static const void* address(const Line& line, int row) {
+    return row_address<static_cast<long long>(Config::kInChannels) * sizeof(Storage)>(line.base, row);
   }
 };
 
@@ -36,19 +37,21 @@ struct WeightRows {
   int first_channel;  // output channel of the tile's row 0
 
   struct Line {
-    const Storage* base;
+    const void* base;
   };
 
   __device__ __forceinline__ Line line(int step, int channel, bool valid) const {
     const int offset = valid ? ring.offset(step) : 0;
-    return {weight + static_cast<long long>(offset) * Config::kInChannels + channel};
+    return {whole_address(weight + static_cast<long long>(offset) * Config::kInChannels + channel)};
   }
 
-  __device__ __forceinline__ const void* address(const Line& line, int row, bool& valid) const {
-    constexpr long long kPitch = static_cast<long long>(Config::kVolume) * Config::kInChannels;
+  __device__ __forceinline__ int row(const Line&, int row) const {
     const int channel = first_channel + row;
-    valid = valid && (Config::kOutChannels % Config::kColumnTile == 0 || channel < Config::kOutChannels);
-    return valid ? line.base + channel * kPitch : weight;
+    return Config::kOutChannels % Config::kColumnTile == 0 || channel < Config::kOutChannels ? channel : -1;
+  }
+  __device__ __forceinline__ static const void* address(const Line& line, int row) {
+    return row_address<static_cast<long long>(Config::kVolume) * Config::kInChannels * sizeof(Storage)>(
+        line.base, row);
   }
 };
 

@@ -36,6 +36,7 @@ struct StepRing {
     constexpr int kVectors = kRows / 4;
     const int count = end - loaded;
     if (count <= 0) return;
+#pragma unroll 1  // it is nearly always one round
     for (int i = threadIdx.x; i < count * kVectors; i += Config::kThreads) {
       const int step = loaded + i / kVectors;
       const int vector = i % kVectors;
@@ -47,6 +48,7 @@ struct StepRing {
         *reinterpret_cast<int4*>(target) = __ldg(reinterpret_cast<const int4*>(source));
       }
     }
+#pragma unroll 1
     for (int i = threadIdx.x; i < count; i += Config::kThreads) {
       const int step = loaded + i;
       if constexpr (Config::kAsyncCopy) {

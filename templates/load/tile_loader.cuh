@@ -8,8 +8,9 @@ namespace flexgemm {
 
 /// Moves a [kRows, kKTile] tile from global to swizzled shared memory with vectors of kVectorBytes. Every
 /// thread owns one column of vectors and every kRowStride-th row. A `Source` turns positions into addresses:
-///   Line Source::line(int step, int channel, bool valid)            once a K tile,
-///   const void* Source::address(Line, int row, bool& valid)        once a row.
+///   Line Source::line(int step, int channel, bool valid)   once a K tile,
+///   int Source::row(Line, int row)                         once a row: the row of the operand, -1: none,
+///   const void* Source::address(Line, int operand_row)     where that row's vector begins.
 template <class Config, int kRows, int kVectorBytes>
 struct TileLoader {
   static constexpr int kElementBytes = sizeof(typename Config::Storage);
@@ -17,6 +18,7 @@ struct TileLoader {
   static constexpr int kColumns = kRowBytes / kVectorBytes;
   static constexpr int kRowStride = Config::kThreads / kColumns;
   static constexpr int kPasses = ceil_divide(kRows, kRowStride);
+  static constexpr int kBatch = minimum(kPasses, 8);
   static constexpr bool kEveryRow = kPasses * kRowStride == kRows;
   static_assert(Config::kThreads % kColumns == 0, "threads must cover whole tile rows");
   static_assert((Config::kInChannels * kElementBytes) % kVectorBytes == 0,
@@ -47,18 +49,33 @@ struct TileLoader {
     }
   }
 
+  /// The operand's row at a pass, -1: none.
+  template <class Source>
+  __device__ __forceinline__ static int operand_row(const Source& source, const typename Source::Line& line,
+                                                    const Position& at, int pass) {
+    const int row = first_row() + pass * kRowStride;
+    return at.valid && (kEveryRow || row < kRows) ? source.row(line, row) : -1;
+  }
+
   /// Starts asynchronous copies of the whole tile to `target` (a shared-memory address).
   template <class Source>
   __device__ __forceinline__ static void copy(unsigned target, const Source& source, int k_tile, int steps) {
     const Position at = position(k_tile, steps);
     const auto line = source.line(at.step, at.channel, at.valid);
+    const unsigned first = target + swizzled<kRowBytes>(first_row(), column() * kVectorBytes);
 #pragma unroll
-    for (int pass = 0; pass < kPasses; ++pass) {
-      const int row = first_row() + pass * kRowStride;
-      if (kEveryRow || row < kRows) {
-        bool valid = at.valid;
-        const void* address = source.address(line, row, valid);
-        copy_async<kVectorBytes>(target + swizzled<kRowBytes>(row, column() * kVectorBytes), address, valid);
+    for (int batch = 0; batch < kPasses; batch += kBatch) {
+      int rows[kBatch];  // all read before the first copy, which no read may pass
+#pragma unroll
+      for (int i = 0; i < kBatch && batch + i < kPasses; ++i)
+        rows[i] = operand_row(source, line, at, batch + i);
+#pragma unroll
+      for (int i = 0; i < kBatch && batch + i < kPasses; ++i) {
+        const int row = first_row() + (batch + i) * kRowStride;
+        if (!kEveryRow && row >= kRows) continue;
+        const unsigned to = kRowStride % 8 == 0 ? first + (batch + i) * kRowStride * kRowBytes
+                                                : target + swizzled<kRowBytes>(row, column() * kVectorBytes);
+        copy_async_row<kVectorBytes>(to, source.address(line, rows[i]), rows[i]);
       }
     }
   }
@@ -71,13 +88,8 @@ struct TileLoader {
     const auto line = source.line(at.step, at.channel, at.valid);
 #pragma unroll
     for (int pass = 0; pass < kPasses; ++pass) {
-      const int row = first_row() + pass * kRowStride;
-      words[pass] = Word{};
-      if (kEveryRow || row < kRows) {
-        bool valid = at.valid;
-        const void* address = source.address(line, row, valid);
-        if (valid) words[pass] = __ldg(static_cast<const Word*>(address));
-      }
+      const int row = operand_row(source, line, at, pass);
+      words[pass] = row >= 0 ? __ldg(static_cast<const Word*>(source.address(line, row))) : Word{};
     }
   }
 

@@ -34,7 +34,8 @@ struct WgmmaPairs : WgmmaTile<WgmmaPairsBase<Config>> {
 #pragma unroll
       for (int k = 0; k < Config::kKTile / kPairs; ++k) {
         Wgmma<Config::kCompute, Base::kWarpColumns, true>::run(
-            this->accumulators[i], a + i * (kBlockBytes / 16) + k * 128, b + k * 128);
+            this->accumulators[i], descriptor_after(a, i * (kBlockBytes / 16) + k * 128),
+            descriptor_after(b, k * 128));
       }
     }
     wgmma_commit();

@@ -6,6 +6,12 @@
 
 namespace flexgemm {
 
+/// A descriptor of the same matrix that starts 16 * `units` bytes on: a sum of its lower halves, which never
+/// carries, because the start has more bits than shared memory has places.
+__device__ __forceinline__ unsigned long long descriptor_after(unsigned long long descriptor, int units) {
+  return (descriptor & 0xffffffff00000000ull) | (static_cast<unsigned>(descriptor) + units);
+}
+
 /// A tile of weights in shared memory, K-major: a K tile of 128 bytes a column.
 template <class Config>
 struct KMajorWeight {
@@ -62,7 +68,8 @@ struct WgmmaTile {
 #pragma unroll
       for (int k = 0; k < kKSteps; ++k) {
         Wgmma<Config::kCompute, kWarpColumns, false, Weight::kMnMajor>::run(
-            accumulators[i], a + i * (64 * kRowBytes / 16) + k * 2, b + k * Weight::kKStep);
+            accumulators[i], descriptor_after(a, i * (64 * kRowBytes / 16) + k * 2),
+            descriptor_after(b, k * Weight::kKStep));
       }
     }
     wgmma_commit();

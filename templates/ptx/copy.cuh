@@ -23,6 +23,38 @@ __device__ __forceinline__ void copy_async(unsigned target, const void* source, 
   }
 }
 
+/// The address itself, as one sum: the compiler would take it apart and add up its parts for every row.
+__device__ __forceinline__ const void* whole_address(const void* address) {
+  asm("" : "+l"(address));
+  return address;
+}
+
+/// Address `row` times kPitchBytes on from `first`: one instruction if `first` is a whole address.
+template <long long kPitchBytes>
+__device__ __forceinline__ const void* row_address(const void* first, int row) {
+  return static_cast<const char*>(first) + row * kPitchBytes;
+}
+
+/// The same for row number `row`, which is missing if negative: a comparison, whose outcome the copy takes.
+template <int kBytes>
+__device__ __forceinline__ void copy_async_row(unsigned target, const void* source, int row) {
+  if constexpr (kBytes == 16) {
+    asm volatile(
+        "{\n.reg .pred missing;\n.reg .b32 bytes;\n"
+        "setp.lt.s32 missing, %2, 0;\nselp.b32 bytes, 0, 16, missing;\n"
+        "cp.async.cg.shared.global [%0], [%1], 16, bytes;\n}" ::"r"(target),
+        "l"(source), "r"(row)
+        : "memory");
+  } else {
+    asm volatile(
+        "{\n.reg .pred missing;\n.reg .b32 bytes;\n"
+        "setp.lt.s32 missing, %3, 0;\nselp.b32 bytes, 0, %2, missing;\n"
+        "cp.async.ca.shared.global [%0], [%1], %2, bytes;\n}" ::"r"(target),
+        "l"(source), "n"(kBytes), "r"(row)
+        : "memory");
+  }
+}
+
 __device__ __forceinline__ void copy_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 
 /// Waits until at most kPending of this thread's latest groups are still under way.
