@@ -170,23 +170,24 @@ double resident_ns(const GemmProblem& problem, const MapStatistics& map, const P
 /// the more groups there are (sphere 16 and 32 of 1024 channels, H100).
 double grouped_share(int groups) {
   if (groups <= 2) return 1;
-  return groups == 3 ? 0.86 : groups < 6 ? 0.81 : 0.75;
+  return groups == 3 ? 0.86 : groups < 6 ? 0.81 : groups < 9 ? 0.75 : 0.72;
 }
 
 /// What specialized warpgroups and claimed tiles make of the same tile's time (an H200, docs/performance.md),
 /// and row orders of groups of offsets. Products over MN-major weights are a little slower.
-double persistent_share(const PassPlan& plan) {
+double persistent_share(const MapStatistics& map, const PassPlan& plan) {
   const KernelSpec& spec = plan.spec;
   if (spec.kind != KernelKind::persistent_gemm) return 1;
   double share = 1.4;  // tiles that no architecture offers
   if (spec.column_tile == 256 && spec.row_tile == 128)
     share = spec.in_channels * storage_bytes(spec.compute) < 512 ? 0.9 : 0.82;
-  if (spec.column_tile == 128 && spec.row_tile == 192) share = 1.02;
-  if (spec.column_tile == 64) share = 0.85;
+  if (spec.column_tile == 128 && spec.row_tile == 192) share = 0.82;
+  constexpr std::int64_t many_rows = 1'000'000;  // three stages leave more cache for their rows' numbers
+  if (spec.column_tile == 64) share = spec.stages == 3 && map.rows >= many_rows ? 0.76 : 0.85;
   constexpr double mn_major_products = 1.06;
   if (spec.weight_major == WeightMajor::mn) share *= mn_major_products;
-  constexpr int chained_groups = 3;  // default_groups
-  return share * grouped_share(spec.output == OutputType::chained ? chained_groups : plan.splits);
+  constexpr double chained_groups = 0.96;  // three of them, which wait for each other
+  return share * (spec.output == OutputType::chained ? chained_groups : grouped_share(plan.splits));
 }
 
 /// Of the weights of grad_input, for kernels that do not read them as they are given.
@@ -230,7 +231,7 @@ double predicted_ms(const GemmProblem& problem, const MapStatistics& map, const 
   if (plan.spec.kind == KernelKind::resident_gemm)
     return (constants.launch_ns + resident_ns(problem, map, plan, constants) + transpose) * 1e-6;
   double ns =
-      constants.launch_ns + gemm_ns(problem, map, plan, constants) * persistent_share(plan) + transpose;
+      constants.launch_ns + gemm_ns(problem, map, plan, constants) * persistent_share(map, plan) + transpose;
   const double element = storage_bytes(problem.compute);
   const double rows = static_cast<double>(map.rows);
   if (plan.spec.output == OutputType::partial) {

@@ -32,6 +32,7 @@ constexpr TileShape persistent_shapes[] = {
     {128, 256, 8, 1, 1, 128, 4, MmaPath::wgmma, 1, KernelKind::persistent_gemm},
     {192, 128, 12, 1, 1, 128, 4, MmaPath::wgmma, 1, KernelKind::persistent_gemm},
     {128, 64, 8, 1, 2, 128, 4, MmaPath::wgmma, 1, KernelKind::persistent_gemm},
+    {128, 64, 8, 1, 2, 128, 3, MmaPath::wgmma, 1, KernelKind::persistent_gemm},
 };
 
 /// Pairs of blocks that share weights: twice as slow (docs/performance.md), for tests alone.
