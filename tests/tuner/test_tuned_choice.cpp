@@ -39,11 +39,15 @@ void store_winner(TuningStore& store, const PassShape& pass, const GemmChoice& w
   store.save(entry);
 }
 
-/// A choice that is not the model's first, but not far behind it.
+/// A choice that is not the model's first, but not far behind it, of the kernels that serve tensors of all
+/// alignments and all epilogues.
 GemmChoice second_best(const PassShape& pass) {
   const GemmChoice usual = choose_gemm(hopper, pass);
   for (const PricedChoice& candidate : priced(pass)) {
-    if (!(candidate.choice.spec == usual.spec) && candidate.choice.splits == 1) return candidate.choice;
+    const codegen::KernelSpec& spec = candidate.choice.spec;
+    if (!(spec == usual.spec) && spec.kind == codegen::KernelKind::implicit_gemm &&
+        candidate.choice.splits == 1)
+      return candidate.choice;
   }
   return usual;
 }
