@@ -35,7 +35,8 @@ __device__ __forceinline__ const void* row_address(const void* first, int row) {
   return static_cast<const char*>(first) + row * kPitchBytes;
 }
 
-/// The same for row number `row`, which is missing if negative: a comparison, whose outcome the copy takes.
+/// copy_async() of row number `row`, which is missing if negative: one comparison, whose outcome the copy
+/// takes.
 template <int kBytes>
 __device__ __forceinline__ void copy_async_row(unsigned target, const void* source, int row) {
   if constexpr (kBytes == 16) {
