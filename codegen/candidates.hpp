@@ -54,9 +54,10 @@ int default_groups(const GemmProblem& problem, const KernelSpec& spec);
 /// pay. For persistent_gemm groups of offsets, at most most_groups.
 int default_splits(const GemmProblem& problem, const KernelSpec& spec);
 
-/// Parts of all groups together, for a grad_weight kernel whose groups are cut into `splits` on average: not
-/// more than whole rounds of blocks over the multiprocessors, at least one a group.
-int gradient_parts(const KernelSpec& spec, int splits, int multiprocessors);
+/// Shares into which a split grad_weight kernel's pairs are cut: `splits` times the groups of offsets, at
+/// most as many as one round of blocks over the multiprocessors holds. For resident_grad_weight the parts of
+/// all groups together: not more than whole rounds of blocks, at least one a group.
+int gradient_shares(const KernelSpec& spec, int splits, int multiprocessors);
 
 KernelSpec gather_rows_spec(const GemmProblem& problem);
 KernelSpec reduce_partials_spec(const GemmProblem& problem);

@@ -180,17 +180,17 @@ double gradient_nanoseconds(const GemmProblem& problem, const KernelSpec& spec, 
   const double slots = static_cast<double>(problem.multiprocessors) * spec.min_blocks;
   const double gradient_bytes =
       4.0 * spec.volume * static_cast<double>(spec.in_channels) * static_cast<double>(spec.out_channels);
-  const double parts = gradient_parts(spec, splits, problem.multiprocessors);
-  const double rounds = tiles * parts / slots;
-  // The last round is not full, and parts differ: those of a split by their groups' rounding, those of whole
-  // groups by the groups.
+  const bool cut = spec.kind == KernelKind::grad_weight;
+  const double shares = splits == 1 ? groups : gradient_shares(spec, splits, problem.multiprocessors);
+  const double parts = splits == 1 || !cut ? shares : shares + groups - 1;
+  const double rounds = tiles * shares / slots;
+  // The last round is not full. Whole groups differ in length, the longest come first, and whoever is done
+  // takes the next: what is left of the difference falls with the rounds. Shares are even, but
+  // multiprocessors are not.
   const double idle = std::ceil(rounds) / rounds;
-  const double uneven = splits == 1 ? 1 / std::max(rounds, 1.0) : 0.5 * groups / parts;
-  // In one round all parts of all groups sweep the rows together and share them in L2.
-  const bool shares_sweep = slots / tiles >= 4 * groups;
-  const double sweeps = shares_sweep ? 1 + 0.1 * std::max(rounds - 1, 0.0) : 1;
+  const double uneven = splits == 1 ? std::pow(std::max(rounds, 1.0), -2) : cut ? 0.08 : 0.5 * groups / parts;
   const double partials = splits == 1 ? 0 : 2 * gradient_bytes * parts / groups / streamed_bytes + 3000;
-  return expected_work(problem, spec).nanoseconds * idle * (1 + uneven) * sweeps + partials;
+  return expected_work(problem, spec).nanoseconds * idle * (1 + uneven) + partials;
 }
 
 bool gradient_splits_suit(const GemmProblem& problem, const KernelSpec& spec, int splits) {
@@ -216,10 +216,12 @@ int gradient_splits(const GemmProblem& problem, const KernelSpec& spec) {
   return best;
 }
 
-int gradient_parts(const KernelSpec& spec, int splits, int multiprocessors) {
+int gradient_shares(const KernelSpec& spec, int splits, int multiprocessors) {
   const LaunchShape shape = launch_shape(spec);
   const std::int64_t parts = std::int64_t{splits} * shape.groups;
   const std::int64_t slots = std::int64_t{multiprocessors} * spec.min_blocks;
+  if (spec.kind == KernelKind::grad_weight)
+    return static_cast<int>(std::clamp<std::int64_t>(slots / shape.tiles, 1, parts));
   const std::int64_t rounds = parts * shape.tiles / slots;
   if (splits == 1 || rounds == 0) return static_cast<int>(parts);
   return static_cast<int>(std::clamp<std::int64_t>(rounds * slots / shape.tiles, shape.groups, parts));

@@ -97,21 +97,22 @@ struct TransposeWeightsParameters {
 // grid: x = any number of blocks (stride over tiles of 64 x 64)
 
 /// grad_weight: output[co, v, ci] = sum over the pairs (n, m) of offset v of grad_out[n, co] * feats[m, ci].
-/// The offsets are cut into groups of kOffsets; group g owns the blocks [group_begin[g], group_begin[g + 1])
-/// of 32 pairs, a multiple of two. Split, the pairs of group g are shared by the parts [part_begin[g],
-/// part_begin[g + 1]), about as many as its share of all pairs, so that all parts end together.
+/// The offsets are cut into groups of kOffsets; each owns a list of runs of 64 pairs.
+/// Split, the runs of all groups are cut into shares of one length, one for all blocks of a row of the grid;
+/// a share's runs of a group are a part. A part is 8 integers, W, X, Y, R, its group, its number of runs and
+/// two unused: run i of a part is number R + W * i + min(i, X) + max(i - Y, 0) of the list. Why that is so,
+/// runtime/cuda/pair_part.hpp says.
 struct GradWeightParameters {
-  const void* feats;             // [*, Ci]
-  const void* grad_out;          // [*, Co]
-  void* output;                  // [Co, V, Ci] storage type or float; split: float [parts, Co, kOffsets * Ci]
-  const long long* group_begin;  // [groups + 1]
-  const int* pairs;              // [blocks, 1 + kOffsets, 32] row of grad_out, rows of feats; -1: none
-  const int* part_group;         // [parts] group of a part, or null: one part a group
-  const int* part_begin;         // [groups + 1]
-  int accumulate;                // 1: add to what output holds
+  const void* feats;       // [*, Ci]
+  const void* grad_out;    // [*, Co]
+  void* output;            // [Co, V, Ci] storage type or float; split: float [parts, Co, kOffsets * Ci]
+  const int* pairs;        // [runs, 2, 1 + kOffsets, 32] row of grad_out, rows of feats; -1: none
+  const int* parts;        // [parts, 8]; of a split those without runs write nothing
+  const int* share_begin;  // [shares + 1] first part of a share; null: not split, a part a row of the grid
+  int accumulate;          // 1: add to what output holds
   int unused;
 };
-// grid: x = row_tiles * column_tiles (column tile fastest), y = parts
+// grid: x = row_tiles * column_tiles (column tile fastest), y = shares, or groups
 
 /// resident_grad_weight: the sums of grad_weight, always split, from the resident layout: rows in blocks of
 /// kRowTile slots that are close in space, so that the distinct input rows of a block, cut into phases of
@@ -156,10 +157,10 @@ struct ResidentGemmParameters {
 // grid: x = blocks
 
 /// reduce_gradient: output[co, v, ci] = partials[p][co, v % kOffsets, ci] summed over the parts p of v's
-/// group, in their order.
+/// group, in their order: those in [part_range[group][0], part_range[group][1]).
 struct ReduceGradientParameters {
   const float* partials;  // [parts, Co, kOffsets * Ci]
-  const int* part_begin;  // [groups + 1], or null: group_parts a group
+  const int* part_range;  // [groups, 2], or null: group_parts a group
   void* output;           // [Co, V, Ci] storage type, or float where the spec says partial
   int accumulate;         // 1: add to what output holds, first of all
   int group_parts;

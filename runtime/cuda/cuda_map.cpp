@@ -119,7 +119,7 @@ CudaMap::~CudaMap() {
   for (const auto& [groups, order] : orders_) order->ready.wait_quietly(release);
   for (const auto& [key, layout] : layouts_) layout->ready.wait_quietly(release);
   for (const auto& [key, list] : pair_lists_) list->ready.wait_quietly(release);
-  for (const auto& [key, table] : part_tables_) table->ready.wait_quietly(release);
+  for (const auto& [key, table] : share_tables_) table->ready.wait_quietly(release);
   if (place_order_ != nullptr) place_order_->ready.wait_quietly(release);
   for (const auto& [key, layout] : resident_layouts_) layout->ready.wait_quietly(release);
   for (const Use& use : uses_) use.event->wait_quietly(release);
@@ -128,7 +128,7 @@ CudaMap::~CudaMap() {
   uses_.clear();
   resident_layouts_.clear();
   place_order_.reset();
-  part_tables_.clear();
+  share_tables_.clear();
   pair_lists_.clear();
   layouts_.clear();
   orders_.clear();

@@ -39,8 +39,9 @@ class CudaMap : public MapData {
   /// The pair list with this key, likewise: what layouts are to forward and grad_input, for grad_weight.
   const PairList& pair_list(const PairKey& key, Stream stream) const;
 
-  /// How `parts` are shared by the groups of the list with this key, likewise.
-  const PartTable& part_table(const PairKey& key, int parts, Stream stream) const;
+  /// The pairs of the list with this key in `shares` shares, or fewer if there are not as many runs,
+  /// likewise.
+  const ShareTable& share_table(const PairKey& key, int shares, Stream stream) const;
 
   /// Whether the map knows the places of its rows, which resident layouts are made from: at most 32 offsets,
   /// 1 to 2^29 - 1 rows, all of them there, and a grid whose places fit into 64 bits.
@@ -110,7 +111,7 @@ class CudaMap : public MapData {
   mutable std::map<int, std::shared_ptr<const RowOrder>> orders_;  // 0: natural, else Gray by groups
   mutable std::map<LayoutKey, std::shared_ptr<const TileLayout>> layouts_;
   mutable std::map<PairKey, std::shared_ptr<const PairList>> pair_lists_;
-  mutable std::map<std::pair<PairKey, int>, std::shared_ptr<const PartTable>> part_tables_;
+  mutable std::map<std::pair<PairKey, int>, std::shared_ptr<const ShareTable>> share_tables_;
   mutable std::shared_ptr<const PlaceOrder> place_order_;
   mutable std::map<ResidentKey, std::shared_ptr<const ResidentLayout>> resident_layouts_;
   mutable std::unique_ptr<const CudaMap> inverse_;  // reads counters_ and places_ of this map

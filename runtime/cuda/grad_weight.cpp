@@ -17,23 +17,25 @@ namespace {
 struct Sums {
   void* target;
   bool accumulate;
-  const PartTable* parts = nullptr;  // none: one part a group, in the gradient's own places
-  std::int64_t part_count = 0;       // with `parts`
+  const ShareTable* shares = nullptr;  // none: groups are not split, and have the gradient's own places
 };
+
+const std::int32_t* part_words(const DeviceArray<PairPart>& parts) {
+  return reinterpret_cast<const std::int32_t*>(parts.data());
+}
 
 void launch_products(const PassRun& run, const Kernel& kernel, const PairList& list, const void* feats,
                      const void* grad_out, const Sums& sums) {
-  const bool split = sums.parts != nullptr;
+  const ShareTable* shares = sums.shares;
   const GradWeightParameters parameters{.feats = feats,
                                         .grad_out = grad_out,
                                         .output = sums.target,
-                                        .group_begin = list.group_begin.data(),
                                         .pairs = list.pairs.data(),
-                                        .part_group = split ? sums.parts->group.data() : nullptr,
-                                        .part_begin = split ? sums.parts->begin.data() : nullptr,
+                                        .parts = part_words(shares ? shares->parts : list.parts),
+                                        .share_begin = shares ? shares->share_begin.data() : nullptr,
                                         .accumulate = sums.accumulate ? 1 : 0,
                                         .unused = 0};
-  kernel.launch(kernel.shape().tiles, split ? sums.part_count : list.groups, parameters, run.stream);
+  kernel.launch(kernel.shape().tiles, shares ? shares->shares : list.groups, parameters, run.stream);
 }
 
 /// Rows of a chunk of explicit_gemm: whole K tiles.
@@ -86,7 +88,7 @@ void run_products(const PassRun& run, const Kernel& kernel, const Sums& sums) {
 
 /// Parts of the groups of partial sums: as a table says, or so many a group.
 struct Parts {
-  const PartTable* table = nullptr;
+  const ShareTable* table = nullptr;
   std::int64_t each = 0;
 };
 
@@ -97,7 +99,7 @@ void reduce(const PassRun& run, const DeviceArray<float>& partials, const Parts&
       run.kernels.get(reduce_gradient_spec(target_of(run.device()), shape_of(pass), run.choice));
   const ReduceGradientParameters parameters{
       .partials = partials.data(),
-      .part_begin = parts.table == nullptr ? nullptr : parts.table->begin.data(),
+      .part_range = parts.table == nullptr ? nullptr : parts.table->part_range.data(),
       .output = pass.output,
       .accumulate = pass.accumulate ? 1 : 0,
       .group_parts = static_cast<std::int32_t>(parts.each)};
@@ -114,7 +116,7 @@ void run_resident(const PassRun& run, const Kernel& kernel) {
   const ResidentLayout& layout = pass.map->resident_layout(resident_key(spec), run.stream);
   const std::int64_t groups = kernel.shape().groups;
   const int count =
-      codegen::gradient_parts(spec, run.choice.splits, run.device().properties().multiprocessors);
+      codegen::gradient_shares(spec, run.choice.splits, run.device().properties().multiprocessors);
   const std::int64_t parts = std::clamp<std::int64_t>(count / groups, 1, layout.blocks);
   const std::int64_t part = std::int64_t{spec.offsets} * spec.in_channels * spec.out_channels;
   const DeviceArray<float> partials(run.memory(), groups * parts * part, run.stream);
@@ -134,28 +136,27 @@ void run_grad_weight(const PassRun& run) {
   const GemmPass& pass = run.pass;
   const Kernel& kernel = run.kernels.get(run.choice.spec);
   if (run.choice.spec.kind == codegen::KernelKind::resident_grad_weight) return run_resident(run, kernel);
-  if (!needs_reduction(shape_of(pass), run.choice)) {
-    return run_products(run, kernel, {.target = pass.output, .accumulate = pass.accumulate});
-  }
-  if (run.choice.spec.output != codegen::OutputType::partial) {
-    fail(ErrorCode::internal, "the kernel {} cannot write a gradient in {}",
-         codegen::to_string(run.choice.spec), name(pass.output_dtype));
-  }
+  const codegen::KernelSpec& spec = kernel.spec();
   // explicit_gemm adds up its chunks in the places of the gradient: one part of one group.
   const bool dense = run.choice.algorithm == Algorithm::explicit_gemm;
-  const int count =
-      codegen::gradient_parts(run.choice.spec, run.choice.splits, run.device().properties().multiprocessors);
-  const PairKey key = dense ? chunk_key(chunk_rows(run)) : list_key(run);
-  const PartTable& parts = pass.map->part_table(key, count, run.stream);
+  if (!needs_reduction(shape_of(pass), run.choice))
+    return run_products(run, kernel, {.target = pass.output, .accumulate = pass.accumulate});
+  if (spec.output != codegen::OutputType::partial) {
+    fail(ErrorCode::internal, "the kernel {} cannot write a gradient in {}", codegen::to_string(spec),
+         name(pass.output_dtype));
+  }
+  const ShareTable* table = nullptr;
+  if (!dense) {
+    const int shares =
+        codegen::gradient_shares(spec, run.choice.splits, run.device().properties().multiprocessors);
+    table = &pass.map->share_table(list_key(run), shares, run.stream);
+  }
   const std::int64_t channels = pass.conv->in_channels * pass.conv->out_channels;
-  const std::int64_t elements = dense ? run.volume() * channels : count * kernel.spec().offsets * channels;
+  const std::int64_t elements =
+      dense ? run.volume() * channels : std::int64_t{table->part_count} * spec.offsets * channels;
   const DeviceArray<float> partials(run.memory(), elements, run.stream);
-  run_products(run, kernel,
-               {.target = partials.data(),
-                .accumulate = false,
-                .parts = dense ? nullptr : &parts,
-                .part_count = count});
-  reduce(run, partials, {.table = &parts});
+  run_products(run, kernel, {.target = partials.data(), .accumulate = false, .shares = table});
+  reduce(run, partials, {.table = table, .each = 1});
 }
 
 }  // namespace flexgemm::detail

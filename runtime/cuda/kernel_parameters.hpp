@@ -107,17 +107,15 @@ struct GradWeightParameters {
   const void* feats;
   const void* grad_out;
   void* output;
-  const std::int64_t* group_begin;
   const std::int32_t* pairs;
-  const std::int32_t* part_group;
-  const std::int32_t* part_begin;
+  const std::int32_t* parts;
+  const std::int32_t* share_begin;
   std::int32_t accumulate;
   std::int32_t unused;
 };
-static_assert(sizeof(GradWeightParameters) == 64);
-static_assert(offsetof(GradWeightParameters, group_begin) == 24);
-static_assert(offsetof(GradWeightParameters, part_begin) == 48);
-static_assert(offsetof(GradWeightParameters, accumulate) == 56);
+static_assert(sizeof(GradWeightParameters) == 56);
+static_assert(offsetof(GradWeightParameters, share_begin) == 40);
+static_assert(offsetof(GradWeightParameters, accumulate) == 48);
 
 struct ResidentGradWeightParameters {
   const void* feats;
@@ -162,7 +160,7 @@ static_assert(offsetof(ResidentGemmParameters, rows) == 112);
 
 struct ReduceGradientParameters {
   const float* partials;
-  const std::int32_t* part_begin;
+  const std::int32_t* part_range;
   void* output;
   std::int32_t accumulate;
   std::int32_t group_parts;

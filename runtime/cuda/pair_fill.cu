@@ -103,29 +103,6 @@ __global__ void __launch_bounds__(threads_per_block)
   write_pair(build, static_cast<int>(i / length), i, row < build.rows ? row : -1);
 }
 
-__global__ void __launch_bounds__(threads_per_block)
-    share_parts_kernel(const std::int64_t* group_begin, int groups, int parts, std::int32_t* begin,
-                       std::int32_t* part_group) {
-  if (threadIdx.x == 0) {
-    const std::int64_t blocks = max(group_begin[groups], static_cast<std::int64_t>(1));
-    std::int64_t next = 0;
-    begin[0] = 0;
-    for (int group = 0; group < groups; ++group) {
-      const std::int64_t fair = (parts * group_begin[group + 1] + blocks / 2) / blocks;
-      const std::int64_t least = next + 1;
-      const std::int64_t most = parts - (groups - group - 1);
-      next = group == groups - 1 ? parts : min(max(fair, least), most);
-      begin[group + 1] = static_cast<std::int32_t>(next);
-    }
-  }
-  __syncthreads();
-  for (int group = 0; group < groups; ++group) {
-    for (int part = begin[group] + static_cast<int>(threadIdx.x); part < begin[group + 1];
-         part += threads_per_block)
-      part_group[part] = group;
-  }
-}
-
 cudaError_t exclusive_sum(const PairBuild& build, void* scratch, std::size_t& bytes, CUstream_st* stream) {
   return cub::DeviceScan::ExclusiveScan(scratch, bytes, build.counts, build.positions, cuda::std::plus<>{},
                                         std::int64_t{0}, build.groups * build.row_blocks + 1, stream);
@@ -150,12 +127,6 @@ void count_pairs(const PairBuild& build, void* scratch, std::size_t scratch_byte
 void fill_pairs(const PairBuild& build, CUstream_st* stream) {
   launch("writing pairs", fill_pairs_kernel, build.row_blocks, threads_per_block, 0, stream, build);
   launch("padding pairs", pad_pairs_kernel, build.groups, padded_pairs, 0, stream, build);
-}
-
-void share_parts(const std::int64_t* group_begin, int groups, int parts, std::int32_t* begin,
-                 std::int32_t* group, CUstream_st* stream) {
-  launch("sharing parts", share_parts_kernel, 1, threads_per_block, 0, stream, group_begin, groups, parts,
-         begin, group);
 }
 
 void write_every_pair(const PairBuild& build, CUstream_st* stream) {

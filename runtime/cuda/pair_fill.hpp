@@ -36,9 +36,4 @@ void fill_pairs(const PairBuild& build, CUstream_st* stream);
 /// (`indices` null, one group of one offset). Fills `group_begin` and `pairs`.
 void write_every_pair(const PairBuild& build, CUstream_st* stream);
 
-/// begin[0] = 0, ..., begin[groups] = parts: each group's share of `parts` >= groups, at least one, as near
-/// as whole numbers come to its share of all blocks; group[p] is the group of part p.
-void share_parts(const std::int64_t* group_begin, int groups, int parts, std::int32_t* begin,
-                 std::int32_t* group, CUstream_st* stream);
-
 }  // namespace flexgemm::detail

@@ -1,5 +1,6 @@
 #include "cuda/pair_list.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "core/fail.hpp"
@@ -7,6 +8,7 @@
 #include "cuda/driver.hpp"
 #include "cuda/launch.hpp"
 #include "cuda/pair_fill.hpp"
+#include "cuda/pair_shares.hpp"
 
 namespace flexgemm::detail {
 
@@ -72,37 +74,51 @@ std::shared_ptr<const PairList> build_pair_list(const LayoutSource& source, cons
   } else {
     build_every(source, key, *list, stream);
   }
+  list->parts = DeviceArray<PairPart>(source.device.memory(), list->groups, stream);
+  list_groups(list->group_begin.data(), list->groups, list->parts.data(), stream.handle());
   list->ready.record(stream.handle());
   list->group_begin.free_on(source.device.release_stream());
+  list->parts.free_on(source.device.release_stream());
   list->pairs.free_on(source.device.release_stream());
   return list;
 }
 
-std::shared_ptr<const PartTable> build_part_table(const CudaDevice& device, const PairList& list, int parts,
-                                                  Stream stream) {
-  if (parts < list.groups) {
-    fail(ErrorCode::internal, "{} parts were asked for; {} groups of offsets need one each", parts,
-         list.groups);
-  }
-  auto table = std::make_shared<PartTable>();
-  table->begin = DeviceArray<std::int32_t>(device.memory(), list.groups + 1, stream);
-  table->group = DeviceArray<std::int32_t>(device.memory(), parts, stream);
-  share_parts(list.group_begin.data(), list.groups, parts, table->begin.data(), table->group.data(),
+std::shared_ptr<const ShareTable> build_share_table(const CudaDevice& device, const PairList& list,
+                                                    int shares, Stream stream) {
+  if (shares < 1)
+    fail(ErrorCode::internal, "{} shares of pairs were asked for; at least one is needed", shares);
+  DeviceMemory& memory = device.memory();
+  const std::int64_t places =
+      std::max<std::int64_t>(PairLine::places(list.blocks / blocks_a_run, list.groups), 1);
+  const std::int64_t length = ceil_div(places, shares);
+  auto table = std::make_shared<ShareTable>();
+  table->shares = static_cast<int>(ceil_div(places, length));
+  table->part_count = table->shares + list.groups - 1;
+  table->share_begin = DeviceArray<std::int32_t>(memory, table->shares + 1, stream);
+  table->parts = DeviceArray<PairPart>(memory, table->part_count, stream);
+  table->part_range = DeviceArray<std::int32_t>(memory, std::int64_t{2} * list.groups, stream);
+  share_pairs({.line = {.group_begin = list.group_begin.data(), .groups = list.groups, .length = length},
+               .shares = table->shares,
+               .share_begin = table->share_begin.data(),
+               .parts = table->parts.data(),
+               .part_range = table->part_range.data()},
               stream.handle());
   table->ready.record(stream.handle());
-  table->begin.free_on(device.release_stream());
-  table->group.free_on(device.release_stream());
+  CUstream_st* const release = device.release_stream();
+  table->share_begin.free_on(release);
+  table->parts.free_on(release);
+  table->part_range.free_on(release);
   return table;
 }
 
-const PartTable& CudaMap::part_table(const PairKey& key, int parts, Stream stream) const {
+const ShareTable& CudaMap::share_table(const PairKey& key, int shares, Stream stream) const {
   const PairList& list = pair_list(key, stream);
   const std::lock_guard lock(mutex_);
-  auto found = part_tables_.find({key, parts});
-  if (found == part_tables_.end()) {
+  auto found = share_tables_.find({key, shares});
+  if (found == share_tables_.end()) {
     try {
-      found =
-          part_tables_.emplace(std::pair(key, parts), build_part_table(*device_, list, parts, stream)).first;
+      found = share_tables_.emplace(std::pair(key, shares), build_share_table(*device_, list, shares, stream))
+                  .first;
     } catch (...) {  // nobody would remember that work on the stream still reads the list
       driver().cuStreamSynchronize(stream.handle());
       throw;

@@ -7,6 +7,7 @@
 #include "cuda/cuda_device.hpp"
 #include "cuda/device_array.hpp"
 #include "cuda/event.hpp"
+#include "cuda/pair_part.hpp"
 #include "cuda/tile_layout.hpp"
 
 namespace flexgemm::detail {
@@ -32,20 +33,24 @@ struct PairList {
   int groups = 0;
   std::int64_t blocks = 0;                // of 32 pairs, over all groups
   DeviceArray<std::int64_t> group_begin;  // [groups + 1] first block; groups begin at even blocks
+  DeviceArray<PairPart> parts;            // [groups] those of most pairs first
   DeviceArray<std::int32_t> pairs;        // [blocks, 1 + offsets, 32]
   Event ready;
 };
 
-/// How the parts of a split are shared by the groups of a list: by the lengths of their lists, at least one
-/// each. Immutable once built.
-struct PartTable {
-  DeviceArray<std::int32_t> begin;  // [groups + 1] first part of a group
-  DeviceArray<std::int32_t> group;  // [parts]
+/// The pairs of a list cut into shares, as pair_part.hpp says: the arrays of ShareBuild. Immutable once
+/// built.
+struct ShareTable {
+  int shares = 0;
+  int part_count = 0;
+  DeviceArray<std::int32_t> share_begin;
+  DeviceArray<PairPart> parts;
+  DeviceArray<std::int32_t> part_range;
   Event ready;
 };
 
-std::shared_ptr<const PartTable> build_part_table(const CudaDevice& device, const PairList& list, int parts,
-                                                  Stream stream);
+std::shared_ptr<const ShareTable> build_share_table(const CudaDevice& device, const PairList& list,
+                                                    int shares, Stream stream);
 
 /// Builds a list on `stream`. The valid kind waits for the stream once, to learn the number of pairs.
 std::shared_ptr<const PairList> build_pair_list(const LayoutSource& source, const PairKey& key,

@@ -20,7 +20,7 @@ struct StoreGradient {
   static_assert(Config::kInChannels % kElements == 0, "an output vector must not cross two offsets");
   static_assert(Config::kColumnTile % kElements == 0, "an output vector must not cross two segments");
 
-  /// Where the block's first column of output channel 0 goes.
+  /// Where column 0 of the group of output channel 0 goes.
   struct Target {
     Output* output;
     long long pitch;  // elements between output channels
@@ -75,7 +75,8 @@ struct StoreGradient {
         continue;
       float values[kStep];
       load_columns(values, staging + i / kCount * kPitch, i % kCount * kStep);
-      Output* output = target.output + row * target.pitch + offset * Config::kInChannels + channel;
+      Output* output =
+          target.output + row * target.pitch + offset * Config::kInChannels + first_channel + channel;
       if (target.add) {
         float held[kStep];
         load_converted(held, output);

@@ -79,41 +79,57 @@ struct GradWeight {
   __device__ __forceinline__ static void run(const GradWeightParameters& parameters) {
     extern __shared__ __align__(1024) unsigned char shared[];
     constexpr int kColumnTiles = ceil_divide(Config::kInChannels, Config::kColumnTile);
-    constexpr int kRowTiles = ceil_divide(Config::kOutChannels, Config::kRowTile);
     const int first_channel = blockIdx.x % kColumnTiles * Config::kColumnTile;
     const int first_row = blockIdx.x / kColumnTiles * Config::kRowTile;
+    const bool split = parameters.share_begin != nullptr;
+    int part = split ? __ldg(parameters.share_begin + blockIdx.y) : static_cast<int>(blockIdx.y);
+    while (true) {
+      const int runs = __ldg(parameters.parts + 8 * part + 5);
+      if (runs > 0 || !split) {
+        Ring ring(shared + kPipelineBytes, parameters, part);
+        const Operands operands{static_cast<const Storage*>(parameters.grad_out),
+                                static_cast<const Storage*>(parameters.feats), ring, first_row,
+                                first_channel};
+        sum_part(shared, operands, parameters, runs * Ring::kRunTiles);
+      }
+      ++part;
+      if (!split || part == __ldg(parameters.share_begin + blockIdx.y + 1)) break;
+      __syncthreads();  // the stages reuse the epilogue's memory
+    }
+  }
+
+ private:
+  struct Operands {
+    const Storage* grad_out;
+    const Storage* feats;
+    Ring& ring;
+    int first_row;
+    int first_channel;
+  };
+
+  /// Where a part's sums go: its group's place, or a place of its own for its group's offsets alone.
+  __device__ __forceinline__ static typename Epilogue::Target target_of(
+      const GradWeightParameters& parameters, int group, int part) {
+    Output* output = static_cast<Output*>(parameters.output);
+    if (parameters.share_begin != nullptr) {
+      constexpr long long kPitch = Config::kOffsets * Config::kInChannels;
+      return {output + part * (Config::kOutChannels * kPitch), kPitch, false};
+    }
+    return {output + static_cast<long long>(group) * Config::kOffsets * Config::kInChannels,
+            static_cast<long long>(Config::kVolume) * Config::kInChannels, parameters.accumulate != 0};
+  }
+
+  /// Sums the `end` tiles of a part and writes the sums, or adds them to what is there.
+  __device__ __forceinline__ static void sum_part(unsigned char* shared, const Operands& operands,
+                                                  const GradWeightParameters& parameters, int end) {
     const int warp = threadIdx.x / 32;
     const int warp_row = Accumulator::warp_row(warp);
     const int warp_column = Accumulator::warp_column(warp);
-
-    const bool split = parameters.part_group != nullptr;
-    const int group = split ? __ldg(parameters.part_group + blockIdx.y) : static_cast<int>(blockIdx.y);
-    const int first_part = split ? __ldg(parameters.part_begin + group) : group;
-    const int parts = split ? __ldg(parameters.part_begin + group + 1) - first_part : 1;
-    const long long first_block = __ldg(parameters.group_begin + group);
-    const int blocks = static_cast<int>(__ldg(parameters.group_begin + group + 1) - first_block);
-    const Ring ring{reinterpret_cast<int*>(shared + kPipelineBytes),
-                    parameters.pairs + first_block * (Ring::kRows * Ring::kBlockPairs),
-                    static_cast<int>(blockIdx.y) - first_part, parts};
-    const int end = ring.count(blocks / Ring::kBlocks);
-    // A part writes its group's offsets alone.
-    Output* output = static_cast<Output*>(parameters.output);
-    long long pitch = static_cast<long long>(Config::kVolume) * Config::kInChannels;
-    long long first_column = static_cast<long long>(group) * Config::kOffsets * Config::kInChannels;
-    if (split) {
-      pitch = Config::kOffsets * Config::kInChannels;
-      first_column = blockIdx.y * (Config::kOutChannels * pitch);
-    }
-    output += first_column + first_channel;
-    const int offsets = minimum(Config::kOffsets, Config::kVolume - group * Config::kOffsets);
     int from = 0;
     do {
       const int to = minimum(end, from + kMostTiles);
       Accumulator accumulator;
       if (from < to) {
-        const Operands operands{static_cast<const Storage*>(parameters.grad_out),
-                                static_cast<const Storage*>(parameters.feats), ring, first_row,
-                                first_channel};
         if constexpr (kTransposed) {
           run_transposed(accumulator, shared, operands, from, to, warp_row, warp_column);
         } else if constexpr (Config::kAsyncCopy) {
@@ -123,21 +139,17 @@ struct GradWeight {
         }
         __syncthreads();  // the epilogue reuses the stages
       }
-      Epilogue::run(accumulator, shared, {output, pitch, parameters.accumulate != 0 || from != 0}, first_row,
-                    offsets, first_channel, warp_row, warp_column);
+      const int group =
+          parameters.parts[8 * operands.ring.part + 4];  // read late: a register less in the loop
+      typename Epilogue::Target target = target_of(parameters, group, operands.ring.part);
+      target.add = target.add || from != 0;
+      Epilogue::run(accumulator, shared, target, operands.first_row,
+                    minimum(Config::kOffsets, Config::kVolume - group * Config::kOffsets),
+                    operands.first_channel, warp_row, warp_column);
       if (to < end) __syncthreads();  // and the stages the epilogue's memory
       from = to;
     } while (from < end);
   }
-
- private:
-  struct Operands {
-    const Storage* grad_out;
-    const Storage* feats;
-    const Ring& ring;
-    int first_row;
-    int first_channel;
-  };
 
   __device__ __forceinline__ static void copy(unsigned stage, const Operands& operands, const int* pairs) {
     GradOutTile::copy(stage, operands.grad_out, pairs, operands.first_row);

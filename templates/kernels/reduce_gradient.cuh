@@ -23,9 +23,11 @@ __device__ __forceinline__ void reduce_gradient(const ReduceGradientParameters& 
     const long long row = i / kVectors;  // (co, v)
     const int v = static_cast<int>(row % Config::kVolume);
     const int group = v / Config::kOffsets;
-    const bool uniform = parameters.part_begin == nullptr;
-    const int end = uniform ? (group + 1) * parameters.group_parts : __ldg(parameters.part_begin + group + 1);
-    int part = uniform ? group * parameters.group_parts : __ldg(parameters.part_begin + group);
+    const bool uniform = parameters.part_range == nullptr;
+    const int2 range = uniform
+                           ? make_int2(group * parameters.group_parts, (group + 1) * parameters.group_parts)
+                           : __ldg(reinterpret_cast<const int2*>(parameters.part_range) + group);
+    int part = range.x;
     Output* output = static_cast<Output*>(parameters.output) + i * kElements;
     float sums[kElements] = {};
     if (parameters.accumulate != 0) load_converted(sums, output);
@@ -34,7 +36,7 @@ __device__ __forceinline__ void reduce_gradient(const ReduceGradientParameters& 
         ((row / Config::kVolume) * Config::kOffsets + v % Config::kOffsets) * Config::kInChannels +
         i % kVectors * kElements;
 #pragma unroll 4
-    for (; part < end; ++part, partial += kPart) {
+    for (; part < range.y; ++part, partial += kPart) {
       float loaded[kElements];
       load_floats(loaded, partial);
 #pragma unroll

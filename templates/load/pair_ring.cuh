@@ -1,6 +1,7 @@
 #pragma once
 
 #include "config.cuh"
+#include "parameters.cuh"
 #include "ptx/copy.cuh"
 
 namespace flexgemm {
@@ -19,45 +20,49 @@ struct PairRing {
   static constexpr int kBytes = kSlots * kTileInts * 4;
   static_assert(Config::kKTile % kBlockPairs == 0, "a K tile is whole blocks of pairs");
 
-  /// Tiles that a part takes in a row before it skips those of the other parts: so all parts of all groups
-  /// move through the rows together, and what one gathers the others find in L2.
-  static constexpr int kRun = 4;
+  static constexpr int kRunTiles = 64 / Config::kKTile;
+  static_assert(kRunTiles * Config::kKTile == 64, "a run is whole tiles");
 
-  int* slots;         // [kSlots, kTileInts] in shared memory
-  const int* source;  // the group's first tile in global memory
-  int part;           // of the group's `parts`
-  int parts;
+  int* slots;       // [kSlots, kTileInts] in shared memory
+  const int* list;  // the pairs of all groups
+  const int* parts;
+  int part;
+  int next_run;  // numbered while the one before is fetched
+  int from;      // the next tile to fetch, unless it begins a run
 
-  /// Tiles of this part out of the `tiles` of the group.
-  __device__ __forceinline__ int count(int tiles) const {
-    const int runs = (tiles + kRun - 1) / kRun;
-    if (runs <= part) return 0;
-    const int own = (runs - part + parts - 1) / parts;
-    const bool has_last = (runs - 1) % parts == part;
-    return own * kRun - (has_last ? runs * kRun - tiles : 0);
-  }
+  __device__ __forceinline__ PairRing(unsigned char* shared, const GradWeightParameters& parameters,
+                                      int own_part)
+      : slots(reinterpret_cast<int*>(shared)),
+        list(parameters.pairs),
+        parts(parameters.parts),
+        part(own_part),
+        next_run(run(0)) {}
 
-  /// Starts the copy of the pairs of this part's tile number `tile` to a slot. The caller commits and
-  /// synchronizes.
-  __device__ __forceinline__ void fetch(int tile, int slot) const {
+  /// Starts the copy of the pairs of tile number `tile` to a slot; the tiles come in their order. The caller
+  /// commits and synchronizes.
+  __device__ __forceinline__ void fetch(int tile, int slot) {
     constexpr int kVectors = kTileInts / 4;
     const int thread = threadIdx.x;
     if (kVectors < Config::kThreads && thread >= kVectors) return;
-    const long long in_group = (static_cast<long long>(tile / kRun) * parts + part) * kRun + tile % kRun;
-    const int* from = source + in_group * kTileInts;
+    if (tile % kRunTiles == 0) {
+      from = next_run * kRunTiles;
+      next_run = run(tile / kRunTiles + 1);
+    }
+    const int* source = list + static_cast<long long>(from) * kTileInts;
+    ++from;
     int* to = slots + slot * kTileInts;
 #pragma unroll
     for (int pass = 0; pass < ceil_divide(kVectors, Config::kThreads); ++pass) {
       const int i = thread + pass * Config::kThreads;
       if (i >= kVectors) continue;
       if constexpr (Config::kAsyncCopy) {
-        copy_async<16>(shared_address(to + i * 4), from + i * 4, true);
+        copy_async<16>(shared_address(to + i * 4), source + i * 4, true);
       } else {
-        *reinterpret_cast<int4*>(to + i * 4) = __ldg(reinterpret_cast<const int4*>(from) + i);
+        *reinterpret_cast<int4*>(to + i * 4) = __ldg(reinterpret_cast<const int4*>(source) + i);
       }
     }
   }
-  __device__ __forceinline__ void fetch(int tile) const { fetch(tile, tile % kSlots); }
+  __device__ __forceinline__ void fetch(int tile) { fetch(tile, tile % kSlots); }
   __device__ __forceinline__ static int slot_after(int slot) { return slot + 1 == kSlots ? 0 : slot + 1; }
 
   /// Pairs of a tile that was fetched: element [operand][pair] is at row(pairs, operand, pair), where operand
@@ -71,6 +76,13 @@ struct PairRing {
   /// followed by so many in its block.
   __device__ __forceinline__ static constexpr int steps(int pairs) {
     return pairs / kBlockPairs * kRows * kBlockPairs + pairs % kBlockPairs;
+  }
+
+ private:
+  /// Number of the part's run `i` in the list. Read anew each time, from L1: registers are scarcer.
+  __device__ __forceinline__ int run(int i) const {
+    const int4 rule = reinterpret_cast<const int4*>(parts)[2 * part];
+    return rule.w + rule.x * i + minimum(i, rule.y) + maximum(i - rule.z, 0);
   }
 };
 

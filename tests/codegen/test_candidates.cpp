@@ -168,7 +168,7 @@ TEST_CASE("grad_weight is split until the device is full, and not where it is fu
   problem.kind = KernelKind::grad_weight;
   problem.in_channels = problem.out_channels = 64;
   const KernelSpec narrow = default_gemm(problem, OutputType::partial);
-  const int parts = gradient_parts(narrow, default_splits(problem, narrow), problem.multiprocessors);
+  const int parts = gradient_shares(narrow, default_splits(problem, narrow), problem.multiprocessors);
   CHECK(launch_shape(narrow).tiles * parts >= problem.multiprocessors);
   // Whole rounds of blocks: no last one that is nearly empty.
   const std::int64_t slots = std::int64_t{problem.multiprocessors} * narrow.min_blocks;

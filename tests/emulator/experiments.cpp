@@ -189,36 +189,37 @@ Verdict examine_persistent_gemm(const KernelSpec& spec, const Workshop& workshop
 
 Verdict examine_grad_weight(const KernelSpec& spec, const Workshop& workshop, int rounds,
                             std::uint64_t seed) {
-  constexpr std::int64_t rows = 400;
+  constexpr std::int64_t rows = 700;
   const Map map = make_map(rows, spec.volume, seed);
-  const PairLayout layout = pair_layout(map, spec.offsets);
   Tensor feats =
       Tensor::random(spec.compute, rows * spec.in_channels, 1.0, seed + 10, spec.feats_vector_bytes);
   Tensor grad_out =
       Tensor::random(spec.compute, rows * spec.out_channels, 1.0, seed + 11, spec.weight_vector_bytes);
   const bool split = spec.output == OutputType::partial;
+  const PairLayout layout = pair_layout(map, spec.offsets, seed);
   const bool accumulate = !split && seed % 2 == 1;
   const std::int64_t count = std::int64_t{spec.out_channels} * spec.volume * spec.in_channels;
   const std::int64_t part = std::int64_t{spec.out_channels} * spec.offsets * spec.in_channels;
   Tensor output =
-      accumulate ? Tensor::random(output_type(spec), count, 1.0, seed + 12, spec.output_vector_bytes)
-                 : Tensor(output_type(spec), split ? part * layout.parts : count, spec.output_vector_bytes);
-  const Buffer group_begin(layout.group_begin), pairs(layout.pairs), part_group(layout.part_group),
-      part_begin(layout.part_begin);
+      accumulate
+          ? Tensor::random(output_type(spec), count, 1.0, seed + 12, spec.output_vector_bytes)
+          : Tensor(output_type(spec), split ? part * static_cast<std::int64_t>(layout.parts.size()) : count,
+                   spec.output_vector_bytes);
+  const Buffer pairs(layout.pairs), parts(split ? layout.parts : layout.whole_parts),
+      share_begin(layout.share_begin);
   const detail::GradWeightParameters parameters{
       .feats = feats.data(),
       .grad_out = grad_out.data(),
       .output = output.data(),
-      .group_begin = reinterpret_cast<const std::int64_t*>(group_begin.data()),
       .pairs = reinterpret_cast<const std::int32_t*>(pairs.data()),
-      .part_group = split ? reinterpret_cast<const std::int32_t*>(part_group.data()) : nullptr,
-      .part_begin = reinterpret_cast<const std::int32_t*>(part_begin.data()),
+      .parts = reinterpret_cast<const std::int32_t*>(parts.data()),
+      .share_begin = split ? reinterpret_cast<const std::int32_t*>(share_begin.data()) : nullptr,
       .accumulate = accumulate,
       .unused = 0};
   const codegen::LaunchShape shape = launch_shape(spec);
   Experiment experiment{
       .launch = {.grid = {static_cast<unsigned>(shape.tiles),
-                          static_cast<unsigned>(split ? layout.parts : layout.groups), 1},
+                          static_cast<unsigned>(split ? layout.shares : layout.groups), 1},
                  .threads = shape.threads,
                  .shared_bytes = shape.shared_bytes,
                  .parameters = &parameters},
@@ -229,16 +230,19 @@ Verdict examine_grad_weight(const KernelSpec& spec, const Workshop& workshop, in
     for (std::int64_t i = 0; i < count; ++i) experiment.expected[static_cast<std::size_t>(i)] += output.at(i);
   }
   if (split) {
-    experiment.collect = [&](const std::vector<double>& parts) {
+    experiment.collect = [&](const std::vector<double>& partials) {
       std::vector<double> sums(static_cast<std::size_t>(count));
       for (std::int64_t i = 0; i < count; ++i) {
         const std::int64_t ci = i % spec.in_channels;
         const std::int64_t v = i / spec.in_channels % spec.volume;
         const std::int64_t co = i / spec.in_channels / spec.volume;
-        const auto group = static_cast<std::size_t>(v / spec.offsets);
-        for (int p = layout.part_begin[group]; p < layout.part_begin[group + 1]; ++p)
-          sums[static_cast<std::size_t>(i)] += parts[static_cast<std::size_t>(
-              p * part + (co * spec.offsets + v % spec.offsets) * spec.in_channels + ci)];
+        for (std::size_t p = 0; p < layout.parts.size(); ++p) {
+          if (layout.parts[p].group != v / spec.offsets || layout.parts[p].runs == 0) continue;
+          sums[static_cast<std::size_t>(i)] +=
+              partials[p * static_cast<std::size_t>(part) +
+                       static_cast<std::size_t>((co * spec.offsets + v % spec.offsets) * spec.in_channels +
+                                                ci)];
+        }
       }
       return sums;
     };
@@ -273,8 +277,8 @@ Verdict examine_grad_weight(const KernelSpec& spec, const Workshop& workshop, in
     if (must[at]) experiment.expected[at] = 0;
   }
   const auto collect = experiment.collect;
-  experiment.collect = [&](const std::vector<double>& parts) {
-    std::vector<double> sums = collect ? collect(parts) : parts;
+  experiment.collect = [&](const std::vector<double>& written) {
+    std::vector<double> sums = collect ? collect(written) : written;
     for (std::size_t i = 0; i < sums.size(); ++i) {
       if (must[i]) {
         sums[i] = std::isnan(sums[i]) ? 0 : HUGE_VAL;
@@ -351,23 +355,25 @@ Verdict examine_reduce_gradient(const KernelSpec& spec, const Workshop& workshop
                                 std::uint64_t seed) {
   constexpr int uniform_parts = 2;
   const bool uniform = seed % 4 < 2;
-  const std::vector<std::int32_t> begin_of = [&] {
-    std::vector<std::int32_t> begin{0};
-    for (int v = 0, g = 0; v < spec.volume; v += spec.offsets, ++g)
-      begin.push_back(begin.back() + (uniform ? uniform_parts : 1 + g % 3));
-    return begin;
-  }();
+  // Not uniform: a part that nobody adds before each group, and groups without one.
+  std::vector<std::int32_t> ranges;
+  std::int32_t parts = 0;
+  for (int v = 0, g = 0; v < spec.volume; v += spec.offsets, ++g) {
+    const int first = uniform ? parts : parts + 1;
+    parts = first + (uniform ? uniform_parts : g % 4);
+    ranges.insert(ranges.end(), {first, parts});
+  }
   const std::int64_t part = std::int64_t{spec.out_channels} * spec.offsets * spec.in_channels;
   const std::int64_t count = std::int64_t{spec.out_channels} * spec.volume * spec.in_channels;
-  const Tensor partials = Tensor::random(ElementType::f32, part * begin_of.back(), 1.0, seed + 10);
+  const Tensor partials = Tensor::random(ElementType::f32, part * parts, 1.0, seed + 10);
   const bool accumulate = seed % 2 == 1;
   Tensor output = accumulate
                       ? Tensor::random(output_type(spec), count, 1.0, seed + 12, spec.output_vector_bytes)
                       : Tensor(output_type(spec), count, spec.output_vector_bytes);
-  const Buffer part_begin(begin_of);
+  const Buffer part_range(ranges);
   const detail::ReduceGradientParameters parameters{
       .partials = static_cast<const float*>(partials.data()),
-      .part_begin = uniform ? nullptr : reinterpret_cast<const std::int32_t*>(part_begin.data()),
+      .part_range = uniform ? nullptr : reinterpret_cast<const std::int32_t*>(part_range.data()),
       .output = output.data(),
       .accumulate = accumulate,
       .group_parts = uniform_parts};
@@ -376,8 +382,8 @@ Verdict examine_reduce_gradient(const KernelSpec& spec, const Workshop& workshop
     const std::int64_t v = i / spec.in_channels % spec.volume;
     const std::int64_t co = i / spec.in_channels / spec.volume;
     double sum = accumulate ? output.at(i) : 0.0;
-    const auto group = static_cast<std::size_t>(v / spec.offsets);
-    for (int p = begin_of[group]; p < begin_of[group + 1]; ++p)
+    const auto range = ranges.begin() + v / spec.offsets * 2;
+    for (int p = range[0]; p < range[1]; ++p)
       sum += partials.at(p * part + (co * spec.offsets + v % spec.offsets) * spec.in_channels +
                          i % spec.in_channels);
     expected.push_back(sum);

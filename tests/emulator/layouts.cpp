@@ -2,12 +2,25 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "op/random.hpp"
 #include "op/voxel_cloud.hpp"
 
 namespace flexgemm::emulator {
+
+namespace {
+
+std::vector<std::int32_t> drawn_order(std::int64_t count, op_test::RandomSequence& random) {
+  std::vector<std::int32_t> order(static_cast<std::size_t>(count));
+  std::iota(order.begin(), order.end(), 0);
+  for (std::size_t i = order.size(); i > 1; --i)
+    std::swap(order[i - 1], order[static_cast<std::size_t>(random.below(static_cast<std::int64_t>(i)))]);
+  return order;
+}
+
+}  // namespace
 
 Map make_map(std::int64_t rows, int volume, std::uint64_t seed) {
   Map map{.indices = {}, .rows = rows, .volume = volume};
@@ -55,20 +68,39 @@ TileLayout tile_layout(const Map& map, int row_tile, std::uint64_t seed) {
     layout.tile_begin.push_back(static_cast<std::int64_t>(layout.step_offset.size()));
   }
   op_test::RandomSequence random(seed);
-  layout.tile_order.resize(static_cast<std::size_t>(layout.tiles));
-  std::iota(layout.tile_order.begin(), layout.tile_order.end(), 0);
-  for (std::size_t i = layout.tile_order.size(); i > 1; --i)
-    std::swap(layout.tile_order[i - 1],
-              layout.tile_order[static_cast<std::size_t>(random.below(static_cast<std::int64_t>(i)))]);
+  layout.tile_order = drawn_order(layout.tiles, random);
   return layout;
 }
 
-PairLayout pair_layout(const Map& map, int offsets) {
+namespace {
+
+void cut_shares(PairLayout& layout, op_test::RandomSequence& random) {
+  const std::int64_t places =
+      detail::PairLine::places(layout.group_begin.back() / detail::blocks_a_run, layout.groups);
+  const detail::PairLine line{
+      .group_begin = layout.group_begin.data(), .groups = layout.groups, .length = 1 + random.below(places)};
+  layout.shares = static_cast<int>((places + line.length - 1) / line.length);
+  for (int share = 0; share < layout.shares; ++share) {
+    layout.share_begin.push_back(static_cast<std::int32_t>(layout.parts.size()));
+    const int last = share + 1 == layout.shares ? layout.groups - 1 : line.first_group(share + 1);
+    for (int group = line.first_group(share); group <= last; ++group)
+      layout.parts.push_back(line.part(share, group));
+  }
+  layout.share_begin.push_back(static_cast<std::int32_t>(layout.parts.size()));
+  const detail::PairLine whole{.group_begin = layout.group_begin.data(),
+                               .groups = layout.groups,
+                               .length = std::numeric_limits<std::int32_t>::max()};
+  for (const std::int32_t group : drawn_order(layout.groups, random))
+    layout.whole_parts.push_back(whole.part(0, group));
+}
+
+}  // namespace
+
+PairLayout pair_layout(const Map& map, int offsets, std::uint64_t seed) {
   constexpr std::size_t block = 32;
   PairLayout layout;
   layout.groups = (map.volume + offsets - 1) / offsets;
   layout.group_begin.push_back(0);
-  layout.part_begin.push_back(0);
   for (int group = 0; group < layout.groups; ++group) {
     std::vector<std::vector<std::int32_t>> lines(static_cast<std::size_t>(1 + offsets));
     for (std::int64_t m = 0; m < map.rows; ++m) {
@@ -91,10 +123,9 @@ PairLayout pair_layout(const Map& map, int offsets) {
                             line.begin() + static_cast<std::ptrdiff_t>(first + block));
     }
     layout.group_begin.push_back(layout.group_begin.back() + static_cast<std::int64_t>(padded / block));
-    for (int part = 0; part <= group % 3; ++part) layout.part_group.push_back(group);
-    layout.part_begin.push_back(static_cast<std::int32_t>(layout.part_group.size()));
   }
-  layout.parts = static_cast<int>(layout.part_group.size());
+  op_test::RandomSequence random(seed);
+  cut_shares(layout, random);
   return layout;
 }
 

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "reference/reference.hpp"
+#include "runtime/cuda/pair_part.hpp"
 
 // The operands that kernels read a map from (templates/parameters.cuh), built the obvious way.
 
@@ -35,13 +36,14 @@ TileLayout tile_layout(const Map& map, int row_tile, std::uint64_t seed);
 struct PairLayout {
   std::vector<std::int64_t> group_begin;
   std::vector<std::int32_t> pairs;
-  std::vector<std::int32_t> part_group;
-  std::vector<std::int32_t> part_begin;
+  std::vector<detail::PairPart> whole_parts;  // of the groups, in drawn order
+  std::vector<detail::PairPart> parts;        // of the shares
+  std::vector<std::int32_t> share_begin;
   int groups = 0;
-  int parts = 0;
+  int shares = 0;
 };
 
-/// Pairs of groups of `offsets` offsets; group g is shared by 1 + g % 3 parts.
-PairLayout pair_layout(const Map& map, int offsets);
+/// Pairs of groups of `offsets` offsets, cut into shares whose length is drawn.
+PairLayout pair_layout(const Map& map, int offsets, std::uint64_t seed);
 
 }  // namespace flexgemm::emulator
