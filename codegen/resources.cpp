@@ -197,10 +197,13 @@ bool uses_async_copy(const KernelSpec& spec) noexcept {
 int shared_bytes(const KernelSpec& spec) noexcept {
   if (!is_tiled(spec.kind)) return 0;
   if (is_resident(spec.kind)) return resident_bytes(spec, resident_capacity(spec));
-  const int needed = spec.kind == KernelKind::persistent_gemm
-                         ? persistent_bytes(spec)
-                         : std::max(pipeline_bytes(spec) + index_ring_bytes(spec), epilogue_bytes(spec));
-  return static_cast<int>(round_up(needed, 128));
+  if (spec.kind == KernelKind::persistent_gemm)
+    return static_cast<int>(round_up(persistent_bytes(spec), 128));
+  const int reused = std::max(pipeline_bytes(spec) + index_ring_bytes(spec), epilogue_bytes(spec));
+  // templates/load/pair_ring.cuh: the rule
+  const int kept =
+      spec.kind == KernelKind::grad_weight ? static_cast<int>(round_up(reused, 16)) + 16 : reused;
+  return static_cast<int>(round_up(kept, 128));
 }
 
 int resident_shared_bytes(const KernelSpec& spec) noexcept {

@@ -64,9 +64,11 @@ struct GradWeight {
       kTransposed ? Config::kColumns * Config::kKTile * 4 : FeatsTile::Layout::kBytes;
   static constexpr int kStageBytes = kGradOutBytes + kFeatsBytes;
   static constexpr int kPipelineBytes = Config::kStages * kStageBytes;
-  // Shared memory: [stages of grad_out and feats tiles][pair ring]; the epilogue's staging reuses all of it.
-  static constexpr int kSharedBytes =
-      ceil_divide(maximum(kPipelineBytes + Ring::kBytes, Epilogue::kBytes), 128) * 128;
+  // Shared memory: [stages of grad_out and feats tiles][pair ring]; the epilogue's staging reuses all of it,
+  // but for the ring's rule behind it.
+  static constexpr int kRuleBegin =
+      ceil_divide(maximum(kPipelineBytes + Ring::kBytes, Epilogue::kBytes), 16) * 16;
+  static constexpr int kSharedBytes = ceil_divide(kRuleBegin + Ring::kRuleBytes, 128) * 128;
   static_assert(kSharedBytes == Config::kSharedBytes, "codegen and kernel disagree on shared memory");
   static_assert(Config::kThreads == 32 * Config::kWarpsM * Config::kWarpsN, "one thread a lane");
   static_assert(Config::kAsyncCopy || Config::kStages == 2, "without cp.async there are two stages");
@@ -86,11 +88,11 @@ struct GradWeight {
     while (true) {
       const int runs = __ldg(parameters.parts + 8 * part + 5);
       if (runs > 0 || !split) {
-        Ring ring(shared + kPipelineBytes, parameters, part);
+        Ring ring(shared + kPipelineBytes, shared + kRuleBegin, parameters, part);
         const Operands operands{static_cast<const Storage*>(parameters.grad_out),
                                 static_cast<const Storage*>(parameters.feats), ring, first_row,
                                 first_channel};
-        sum_part(shared, operands, parameters, runs * Ring::kRunTiles);
+        sum_part(shared, operands, parameters, part, runs * Ring::kRunTiles);
       }
       ++part;
       if (!split || part == __ldg(parameters.share_begin + blockIdx.y + 1)) break;
@@ -121,7 +123,7 @@ struct GradWeight {
 
   /// Sums the `end` tiles of a part and writes the sums, or adds them to what is there.
   __device__ __forceinline__ static void sum_part(unsigned char* shared, const Operands& operands,
-                                                  const GradWeightParameters& parameters, int end) {
+                                                  const GradWeightParameters& parameters, int part, int end) {
     const int warp = threadIdx.x / 32;
     const int warp_row = Accumulator::warp_row(warp);
     const int warp_column = Accumulator::warp_column(warp);
@@ -139,9 +141,8 @@ struct GradWeight {
         }
         __syncthreads();  // the epilogue reuses the stages
       }
-      const int group =
-          parameters.parts[8 * operands.ring.part + 4];  // read late: a register less in the loop
-      typename Epilogue::Target target = target_of(parameters, group, operands.ring.part);
+      const int group = parameters.parts[8 * part + 4];  // read late: a register less in the loop
+      typename Epilogue::Target target = target_of(parameters, group, part);
       target.add = target.add || from != 0;
       Epilogue::run(accumulator, shared, target, operands.first_row,
                     minimum(Config::kOffsets, Config::kVolume - group * Config::kOffsets),

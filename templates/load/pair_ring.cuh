@@ -23,20 +23,24 @@ struct PairRing {
   static constexpr int kRunTiles = 64 / Config::kKTile;
   static_assert(kRunTiles * Config::kKTile == 64, "a run is whole tiles");
 
-  int* slots;       // [kSlots, kTileInts] in shared memory
-  const int* list;  // the pairs of all groups
-  const int* parts;
-  int part;
-  int next_run;  // numbered while the one before is fetched
-  int from;      // the next tile to fetch, unless it begins a run
+  static constexpr int kRuleBytes = 16;
 
-  __device__ __forceinline__ PairRing(unsigned char* shared, const GradWeightParameters& parameters,
-                                      int own_part)
+  int* slots;        // [kSlots, kTileInts] in shared memory
+  const int4* rule;  // in shared memory: which runs are the part's. Registers are scarcer, and L1 forgets it
+  const int* list;   // the pairs of all groups
+  int from;          // the next tile to fetch, unless it begins a run
+
+  /// All threads of the block; none may still use the rule of another part.
+  __device__ __forceinline__ PairRing(unsigned char* shared, unsigned char* shared_rule,
+                                      const GradWeightParameters& parameters, int part)
       : slots(reinterpret_cast<int*>(shared)),
-        list(parameters.pairs),
-        parts(parameters.parts),
-        part(own_part),
-        next_run(run(0)) {}
+        rule(reinterpret_cast<const int4*>(shared_rule)),
+        list(parameters.pairs) {
+    if (threadIdx.x == 0)
+      *reinterpret_cast<int4*>(shared_rule) =
+          __ldg(reinterpret_cast<const int4*>(parameters.parts) + 2 * part);
+    __syncthreads();
+  }
 
   /// Starts the copy of the pairs of tile number `tile` to a slot; the tiles come in their order. The caller
   /// commits and synchronizes.
@@ -44,10 +48,7 @@ struct PairRing {
     constexpr int kVectors = kTileInts / 4;
     const int thread = threadIdx.x;
     if (kVectors < Config::kThreads && thread >= kVectors) return;
-    if (tile % kRunTiles == 0) {
-      from = next_run * kRunTiles;
-      next_run = run(tile / kRunTiles + 1);
-    }
+    if (tile % kRunTiles == 0) from = run(tile / kRunTiles) * kRunTiles;
     const int* source = list + static_cast<long long>(from) * kTileInts;
     ++from;
     int* to = slots + slot * kTileInts;
@@ -79,10 +80,10 @@ struct PairRing {
   }
 
  private:
-  /// Number of the part's run `i` in the list. Read anew each time, from L1: registers are scarcer.
+  /// Number of the part's run `i` in the list (GradWeightParameters).
   __device__ __forceinline__ int run(int i) const {
-    const int4 rule = reinterpret_cast<const int4*>(parts)[2 * part];
-    return rule.w + rule.x * i + minimum(i, rule.y) + maximum(i - rule.z, 0);
+    const int4 words = *rule;
+    return words.w + words.x * i + minimum(i, words.y) + maximum(i - words.z, 0);
   }
 };
 
