@@ -37,8 +37,8 @@ static_assert(sizeof(PairPart) == 32);
 /// groups - 1 of them, some at the ends of groups without runs. Part `share + group` is that of a share and a
 /// group.
 struct PairLine {
-  /// What it takes to begin another part, in runs: its sums leave and the pipeline fills anew. Of 0, 1 run of
-  /// 256, 4 and 12, 4 was the best or as good on an H200 (docs/performance.md).
+  /// What it takes to begin another part, in runs: its sums leave and the pipeline fills anew. 0 and 12 were
+  /// no better on an H200 (docs/performance.md).
   static constexpr std::int64_t gap = 4;
 
   const std::int64_t* group_begin;  // [groups + 1] first block of 32 pairs; groups begin at even blocks
