@@ -10,9 +10,9 @@
 
 namespace {
 
+using flexgemm::detail::blocks_a_run;
 using flexgemm::detail::PairLine;
 using flexgemm::detail::PairPart;
-using flexgemm::detail::blocks_a_run;
 
 struct Taken {
   std::int64_t step;  // of its share
@@ -62,7 +62,8 @@ TEST_CASE("shares take every run of every group once, as equally as whole runs a
   for (int trial = 0; trial < 3000; ++trial) {
     const int groups = 1 + static_cast<int>(random() % 30);
     const std::vector<std::int64_t> begin = drawn_groups(random, groups, trial % 3 == 0 ? 3 : 200);
-    const std::int64_t places = std::max<std::int64_t>(PairLine::places(begin.back() / blocks_a_run, groups), 1);
+    const std::int64_t places =
+        std::max<std::int64_t>(PairLine::places(begin.back() / blocks_a_run, groups), 1);
     const PairLine line{.group_begin = begin.data(),
                         .groups = groups,
                         .length = 1 + static_cast<std::int64_t>(random() % static_cast<unsigned>(places))};
@@ -72,7 +73,8 @@ TEST_CASE("shares take every run of every group once, as equally as whole runs a
     for (const std::int64_t runs : taken.share_runs) CHECK(runs <= line.length);
     for (int group = 0; group < groups; ++group) {
       std::vector<Taken> of_group = taken.groups[static_cast<std::size_t>(group)];
-      std::sort(of_group.begin(), of_group.end(), [](const Taken& a, const Taken& b) { return a.run < b.run; });
+      std::sort(of_group.begin(), of_group.end(),
+                [](const Taken& a, const Taken& b) { return a.run < b.run; });
       const std::int64_t first = begin[static_cast<std::size_t>(group)] / blocks_a_run;
       REQUIRE(static_cast<std::int64_t>(of_group.size()) ==
               begin[static_cast<std::size_t>(group) + 1] / blocks_a_run - first);
